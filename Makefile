@@ -1,0 +1,99 @@
+# `make help` lists the targets. Everything installs into .venv, from requirements.lock.
+# To take a Python of your own: make install PYTHON=python3.12
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install demo check test engine bench clean lock
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# An own uv on the PATH is used; without one, venv and pip do the same more slowly.
+UV := $(shell command -v uv 2>/dev/null)
+PYTHON ?=
+# Slow last: its closing line is then always one of tests that ran, whatever this machine lacks.
+TIERS := server browser docker slow
+UNMARKED := not server and not browser and not docker and not slow
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv with everything pinned, and the project in it (quick when nothing changed).
+
+$(STAMP): requirements.lock pyproject.toml
+	@python=; \
+	for candidate in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+	  if "$$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	  then python=$$candidate; break; fi; \
+	done; \
+	if $(BIN)/python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then \
+	  echo "$(VENV) is there: $$($(BIN)/python --version)"; \
+	elif [ -z "$$python" ]; then \
+	  echo "expected Python 3.11, 3.12 or 3.13; got none on the PATH: install one, or say make install PYTHON=/its/path" >&2; \
+	  exit 2; \
+	else \
+	  echo "making $(VENV) with $$("$$python" --version)$(if $(UV), and uv,)"; \
+	  rm -rf $(VENV); \
+	  $(if $(UV),"$(UV)" venv --quiet --python "$$python" $(VENV),"$$python" -m venv $(VENV)) \
+	    || { rm -rf $(VENV); echo "no virtual environment: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 2; }; \
+	fi
+ifneq ($(UV),)
+	@"$(UV)" pip install --quiet --python $(BIN)/python -r requirements.lock
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+else
+	@echo "installing with pip: two to three minutes (uv on the PATH takes seconds)"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endif
+	@touch $@
+	@echo "installed; try: $(BIN)/emotion-mlflow doctor"
+
+demo: install ## Train both backbones on drawn faces, evaluate both, and compare them (8 minutes on two cores).
+	@$(BIN)/python -m emotion_mlflow demo
+
+check: install ## Lint, types and the unmarked tests (a minute).
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 -m "$(UNMARKED)"
+
+test: check ## check, and every other tier of tests that this machine can run; skips say why.
+	@failed=; \
+	for tier in $(TIERS); do \
+	  echo "tier $$tier:"; started=$$SECONDS; code=0; \
+	  $(BIN)/pytest -m "$$tier" --durations=5 || code=$$?; \
+	  if [ $$code = 5 ]; then echo "tier $$tier has no test yet"; \
+	  elif [ $$code != 0 ]; then failed="$$failed $$tier"; fi; \
+	  echo "tier $$tier: $$((SECONDS - started)) s"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+
+engine: ## Install the system packages the browser and server tests need (root on Debian; the only target that does).
+	@missing=; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || missing="$$missing postgresql"; \
+	if [ -z "$$missing" ]; then echo "Chromium, its driver and PostgreSQL are there"; exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing$$missing"; \
+	  apt-get update -qq; \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	else \
+	  echo "not installed, since this is not root on Debian:$$missing"; \
+	  echo "install them with this system's own package manager (on Debian: sudo make engine);"; \
+	  echo "until then the tests that need them skip, and say so"; \
+	fi
+
+bench: install ## Measure the speeds that docs/PERFORMANCE.md states (both sides of each ratio in one run).
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove .venv, caches and build output; runs (mlflow.db, mlruns) stay.
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lock: install ## Compile requirements.lock again, keeping its versions where they still fit (UPGRADE=1: the newest).
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --quiet --no-annotate \
+	  --custom-compile-command "make lock" --no-emit-index-url --no-emit-find-links --no-emit-build-options \
+	  $(if $(UPGRADE),--upgrade,) --output-file requirements.lock

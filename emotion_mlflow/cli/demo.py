@@ -1,0 +1,63 @@
+"""`emotion-mlflow demo`: what `make demo` runs."""
+
+from typing import Any
+
+import click
+
+from emotion_mlflow.cli.options import TRAIN, json_option
+
+SHARED = ("experiment", "tracking_uri", "model_name", "cache_dir")
+
+
+@click.command("demo")
+@click.option("--backbones", default="resnet50,efficientnetb0", show_default=True, help="Which to train, with commas.")
+@click.option("--epochs", type=int, default=0, help="Epochs of each; 0: the recipe's.")
+@json_option
+def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:  # noqa: FBT001  click calls it by name
+    """Train and evaluate both backbones on drawn faces, and set their scores side by side: minutes on two cores."""
+    from emotion_mlflow.cli import progress, terminal
+    from emotion_mlflow.cli.train import request_of
+
+    defaults = {("settings" if option.name == "set" else option.name): option.default for option in TRAIN}
+    with terminal.working():
+        from emotion_mlflow.jobs.evaluation import EvaluateRequest, evaluate
+        from emotion_mlflow.jobs.training import train
+
+        outcomes = []
+        watcher = progress.reporter()
+        try:
+            for backbone in backbones.split(","):
+                asked = defaults | {"settings": (), "backbone": backbone, "data": "demo"} | flags
+                asked |= {"epochs": epochs} if epochs else {}
+                trained = train(request_of(asked), watcher)
+                model = f"models:/{trained.model_name}/{trained.model_version}"
+                place = request_of(asked)
+                request = EvaluateRequest(
+                    model=model,
+                    experiment=place.experiment,
+                    tracking_uri=place.tracking_uri,
+                    cache_dir=place.cache_dir,
+                    command=terminal.command_line(),
+                )
+                outcomes.append(evaluate(request, watcher))
+        finally:
+            watcher.close()
+    if as_json:
+        terminal.show({"runs": [{k: v for k, v in vars(one).items() if k != "tracking_uri"} for one in outcomes]})
+    else:
+        _show(outcomes)
+
+
+def _show(outcomes: list[Any]) -> None:
+    from rich.console import Console
+
+    from emotion_mlflow.cli.tables import score_table
+
+    console = Console()
+    console.print(score_table(outcomes))
+    console.print("One seed each, so this names no winner: it shows two versions, not two backbones.", highlight=False)
+    console.print(f"open the UI: mlflow ui --backend-store-uri {outcomes[0].tracking_uri}", highlight=False, soft_wrap=True)
+
+
+for _option in reversed([option for option in TRAIN if option.name in SHARED]):
+    command = _option.decorate(command)

@@ -1,0 +1,37 @@
+"""`emotion-mlflow doctor`."""
+
+import click
+
+from emotion_mlflow.cli.options import TRAIN, json_option
+
+_URI, _CACHE = (option for option in TRAIN if option.name in ("tracking_uri", "cache_dir"))
+MARKS = {"ok": "ok", "warn": "!", "fail": "FAIL"}
+
+
+@click.command("doctor")
+@_URI.decorate
+@_CACHE.decorate
+@json_option
+def command(tracking_uri: str, cache_dir: str, as_json: bool) -> int:  # noqa: FBT001  click calls it by name
+    """Say what this machine can do - environments, tracking store, weights, devices, disk - and what to type.
+
+    Exit code 1 where something stops a training here.
+    """
+    from emotion_mlflow.cli import terminal
+    from emotion_mlflow.doctor import examine
+
+    findings = examine(tracking_uri=tracking_uri or None, cache_dir=terminal.cache_folder(cache_dir))
+    failed = any(finding.state == "fail" for finding in findings)
+    if as_json:
+        terminal.show({"ok": not failed, "findings": [vars(finding) for finding in findings]})
+        return int(failed)
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=True)
+    for column in ("", "what", "found", "what to type"):
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        table.add_row(MARKS[finding.state], finding.name, finding.detail, finding.advice)
+    Console().print(table)
+    return int(failed)

@@ -1,0 +1,38 @@
+"""`emotion-mlflow evaluate`."""
+
+from typing import Any
+
+import click
+
+from emotion_mlflow.cli.options import EVALUATE, with_options
+
+
+@click.command("evaluate")
+@with_options(EVALUATE)
+def command(as_json: bool, **flags: Any) -> None:  # noqa: FBT001  click calls it by name
+    """Score a registered version on faces, as a run of its own.
+
+    On the set it was trained on, the faces of a split are those that its training logged; of any other set all
+    faces are scored.
+    """
+    from emotion_mlflow.cli import progress, terminal
+    from emotion_mlflow.cli.train import show_outcome
+
+    with terminal.working():
+        from emotion_mlflow.jobs.evaluation import EvaluateRequest, evaluate
+
+        watcher = progress.reporter()
+        request = EvaluateRequest(
+            **{name: flags[name] for name in ("model", "data", "data_format", "split", "max_rejected", "experiment", "show_faces")},
+            tracking_uri=flags["tracking_uri"] or None,
+            cache_dir=terminal.cache_folder(flags["cache_dir"]),
+            command=terminal.command_line(),
+        )
+        try:
+            outcome = evaluate(request, watcher)
+        finally:
+            watcher.close()
+    if as_json:
+        terminal.show({name: value for name, value in vars(outcome).items() if name != "tracking_uri"})
+    else:
+        show_outcome(outcome)

@@ -1,0 +1,78 @@
+"""What commands share at the terminal: quiet libraries, stop signals, `--json`, progress."""
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from emotion_mlflow.cache import default_cache_dir
+from emotion_mlflow.errors import Stopped
+
+
+def command_line() -> str:
+    """What was typed, for the run's params."""
+    return shlex.join(["emotion-mlflow", *sys.argv[1:]])
+
+
+def cache_folder(cache_dir: str) -> Path:
+    """The folder of `--cache-dir`; empty: the user's."""
+    return Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+
+
+@contextlib.contextmanager
+def working() -> Iterator[None]:
+    """Inside, stdout is stderr (libraries print where only the answer may go), and SIGTERM stops as Ctrl-C does."""
+    held = signal.signal(signal.SIGTERM, _stop)
+    quiet_tensorflow()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, held)
+
+
+def quiet_tensorflow() -> None:
+    """Imports TensorFlow without its C++ side's lines; what goes wrong there comes as a Python error too."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silent_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    tf.get_logger().setLevel("ERROR")
+    warnings.filterwarnings("ignore", message="__array__ implementation doesn't accept a copy keyword")
+
+
+def show(answer: Mapping[str, Any]) -> None:
+    """The one JSON object on stdout, NaN as null."""
+    from emotion_mlflow.tracking.registry import jsonable
+
+    click.echo(json.dumps(jsonable(answer), allow_nan=False))
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """The C++ side writes to the file descriptor before it can be told not to."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    stopped = Stopped("to finish", got=signal.Signals(number).name)
+    stopped.exit_code = 128 + number
+    raise stopped

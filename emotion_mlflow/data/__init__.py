@@ -1,0 +1,1 @@
+"""From files to batches: readers, checks, splits, the pixel cache and augmentation."""

@@ -1,0 +1,163 @@
+"""From pixels and labels to `tf.data` batches; the first room that knows TensorFlow. Used by `train` and `features`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from emotion_mlflow.config import AugmentConfig
+from emotion_mlflow.data import augment
+from emotion_mlflow.data.manifest import Manifest
+from emotion_mlflow.labels import LandmarkLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Faces and their labels as arrays, ready for batches."""
+
+    inputs: np.ndarray
+    """(N, S, S, 3) uint8 pixels, or (N, V, F) float32 features of V views: the face, then its mirror image."""
+    truth: dict[str, np.ndarray]
+    """expression (N,) int32, valence, arousal (N,), landmarks (N, 2K) float32 shares; `<task>_labelled` (N,) float32;
+    size (N, 2) float32, width and height of the face pictures in pixels."""
+    layout: LandmarkLayout
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def are_features(self) -> bool:
+        return self.inputs.ndim == 3
+
+
+def truth_arrays(manifest: Manifest) -> dict[str, np.ndarray]:
+    """Labels with unlabelled places at 0 and masks beside them; landmarks in shares of the face picture's size."""
+    table = manifest.table
+    size = table[["width", "height"]].to_numpy(np.float32)
+    points = manifest.landmarks.reshape(len(table), -1, 2) / size[:, None, :]
+    values = {
+        "expression": table["expression"].to_numpy(np.int32),
+        "valence": table["valence"].to_numpy(np.float32, copy=True),
+        "arousal": table["arousal"].to_numpy(np.float32, copy=True),
+        "landmarks": points.reshape(len(table), -1).astype(np.float32),
+    }
+    values["size"] = size
+    for task, mask in manifest.labelled().items():
+        values[task][~mask] = 0
+        values[f"{task}_labelled"] = mask.astype(np.float32)
+    return values
+
+
+def epoch_batches(
+    examples: Examples, *, config: AugmentConfig, batch_size: int, rng: np.random.Generator, tasks: tuple[str, ...]
+) -> tf.data.Dataset:
+    """One epoch in random order, changed by `config`: batches of (float32 inputs, truth dict).
+
+    Batches differ by at most one face, so that none is too small for BatchNormalization; all that is random comes
+    from `rng`.
+    """
+    order = rng.permutation(len(examples))
+    changes = augment.draw_changes(
+        rng, len(examples), config=config, layout=examples.layout, with_landmarks="landmarks" in tasks
+    )
+    moved = augment.move_landmarks(examples.truth["landmarks"], changes, layout=examples.layout)
+    truth = {**examples.truth, "landmarks": moved} if augment.moves_pictures(config) else examples.truth
+    noise_seeds = rng.integers(0, 2**31 - 1, size=(batch_count(len(examples), batch_size), 2), dtype=np.int64)
+
+    def generate() -> Iterator[tuple[Any, ...]]:
+        for number, rows in enumerate(np.array_split(order, batch_count(len(examples), batch_size))):
+            if examples.are_features:
+                inputs = examples.inputs[rows, changes.mirrored[rows].astype(int)]
+            else:
+                inputs = examples.inputs[rows]
+            labels = {name: values[rows] for name, values in truth.items()}
+            yield inputs, labels, vars(changes.rows(rows)), noise_seeds[number]
+
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=_signature(examples, changes))
+    if examples.are_features or augment.is_off(config):
+        dataset = dataset.map(lambda inputs, labels, change, seed: (tf.cast(inputs, tf.float32), labels))
+    else:
+        dataset = dataset.map(
+            lambda inputs, labels, change, seed: (change_pictures(inputs, change, seed, config), labels),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+    return _counted(dataset, len(noise_seeds))
+
+
+def plain_batches(inputs: np.ndarray, *, batch_size: int) -> tf.data.Dataset:
+    """(N, ...) inputs in their order, unchanged, as float32 batches."""
+
+    def generate() -> Iterator[np.ndarray]:
+        for start in range(0, len(inputs), batch_size):
+            yield np.asarray(inputs[start : start + batch_size], np.float32)
+
+    signature = tf.TensorSpec((None, *inputs.shape[1:]), tf.float32)
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return _counted(dataset, batch_count(len(inputs), batch_size))
+
+
+def batch_count(faces: int, batch_size: int) -> int:
+    """Steps of an epoch."""
+    return -(-faces // batch_size)
+
+
+def change_pictures(pictures: tf.Tensor, change: dict[str, tf.Tensor], seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+    """(B, S, S, 3) 0-255 -> float32 of the same shape, 0-255, changed as `change` (a batch of `Changes`) says."""
+    pixels = tf.cast(pictures, tf.float32)
+    size = tf.shape(pixels)[1]
+    if augment.moves_pictures(config):
+        pixels = _warp(pixels, change["forward"], size)
+    mean = tf.reduce_mean(pixels, axis=(1, 2, 3), keepdims=True)
+    pixels = (pixels - mean) * change["contrast"][:, None, None, None] + mean
+    pixels += change["brightness"][:, None, None, None]
+    if config.erase:
+        pixels = _erase(pixels, change["erased"], size)
+    if config.noise:
+        pixels += tf.random.stateless_normal(tf.shape(pixels), seed, stddev=config.noise)
+    return tf.clip_by_value(pixels, 0.0, 255.0)
+
+
+def _warp(pixels: tf.Tensor, forward: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Moves pictures by the matrices in shares; TensorFlow wants the way back, in pixels whose middle is at .5."""
+    side = tf.cast(size, tf.float32)
+    linear = tf.linalg.inv(forward[:, :, :2])
+    offset = -tf.linalg.matvec(linear, forward[:, :, 2])  # shares
+    half = tf.constant([0.5, 0.5])
+    offset = offset * side + tf.linalg.matvec(linear, half) - half
+    rows = tf.concat([linear, offset[:, :, None]], axis=2)
+    flat = tf.concat([tf.reshape(rows, (-1, 6)), tf.zeros((tf.shape(rows)[0], 2))], axis=1)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=pixels,
+        transforms=flat,
+        output_shape=tf.stack([size, size]),
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+        fill_value=0.0,
+    )
+
+
+def _erase(pixels: tf.Tensor, boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    middle = (tf.range(tf.cast(size, tf.float32)) + 0.5) / tf.cast(size, tf.float32)
+    inside_x = (middle >= boxes[:, 0:1]) & (middle < boxes[:, 2:3])
+    inside_y = (middle >= boxes[:, 1:2]) & (middle < boxes[:, 3:4])
+    inside = inside_y[:, :, None, None] & inside_x[:, None, :, None]
+    return tf.where(inside, 127.5, pixels)
+
+
+def _counted(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
+    """Keras warns where it cannot know the number of batches beforehand."""
+    return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+
+
+def _signature(examples: Examples, changes: augment.Changes) -> tuple[Any, ...]:
+    def spec(values: np.ndarray) -> tf.TensorSpec:
+        return tf.TensorSpec((None, *values.shape[1:]), tf.as_dtype(values.dtype))
+
+    inputs = examples.inputs[:, 0] if examples.are_features else examples.inputs
+    labels = {name: spec(values) for name, values in examples.truth.items()}
+    moves = {name: spec(values) for name, values in vars(changes).items()}
+    return spec(inputs), labels, moves, tf.TensorSpec((2,), tf.int64)
+

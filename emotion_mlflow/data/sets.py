@@ -1,0 +1,25 @@
+"""A set of faces by the name a user gives: `demo`, a folder or a table. Used by the job and the command line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from emotion_mlflow.data.manifest import Manifest
+from emotion_mlflow.data.read import read
+
+DEMO = "demo"
+
+
+def open_set(
+    data: str,
+    *,
+    data_format: str,
+    cache_dir: Path,
+    fresh: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Manifest:
+    """The manifest of `data`, not cut yet; `fresh` reads every byte again. DataError where it cannot be read."""
+    if data == DEMO:
+        from emotion_mlflow.data.demo import demo_manifest
+
+        return demo_manifest(cache_dir / "demo", progress=progress)
+    return read(Path(data).expanduser(), data_format=data_format, cache_dir=cache_dir, fresh=fresh, progress=progress)

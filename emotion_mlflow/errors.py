@@ -1,0 +1,52 @@
+"""Our error tree. Every message says what was expected, what came, and where. All rooms may use it.
+
+EmotionError
+├── ConfigError       a setting that cannot be
+├── DataError         a picture, label, table or folder that cannot be read as asked
+├── WeightsError      starting weights that are absent or do not fit the backbone
+├── ModelError        a saved model that is damaged or is not one of ours
+├── TrainingError     a training that cannot go on (a loss that is not finite)
+├── TrackingError     a tracking server or registry that cannot be reached or used
+└── Stopped           a user or a scheduler asked the program to stop
+"""
+
+
+class EmotionError(Exception):
+    """A mistake the user can mend, told in one line: `expected 68 points; got 67 in 000123.npy`."""
+
+    exit_code = 2
+
+    def __init__(self, expected: str, *, got: object, where: object = "") -> None:
+        self.expected, self.got, self.where = expected, got, str(where)
+        place = f" in {where}" if self.where else ""
+        super().__init__(" ".join(f"expected {expected}; got {got}{place}".split()))
+
+
+class ConfigError(EmotionError):
+    """A setting that cannot be."""
+
+
+class DataError(EmotionError):
+    """A picture, label, table or folder that cannot be read as asked."""
+
+
+class WeightsError(EmotionError):
+    """Starting weights that are absent or do not fit the backbone."""
+
+
+class ModelError(EmotionError):
+    """A saved model that is damaged or is not one of ours."""
+
+
+class TrainingError(EmotionError):
+    """A training that cannot go on."""
+
+
+class TrackingError(EmotionError):
+    """A tracking server or registry that cannot be reached or used."""
+
+
+class Stopped(EmotionError):  # noqa: N818  the word says what happened; it is nobody's error
+    """A user (Ctrl-C) or a scheduler (SIGTERM) asked the program to stop."""
+
+    exit_code = 130

@@ -1,0 +1,1 @@
+"""Whole jobs: training and evaluation from faces to MLflow. Used by the command line."""

@@ -1,0 +1,147 @@
+"""One evaluation: a registered version, or a run's model, scored on faces and logged as a run of its own.
+
+It never cuts data: on the set a version was trained on, the splits are the ids that its run logged; on any other set
+everything is scored. Used by the command line.
+"""
+
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mlflow
+import numpy as np
+
+from emotion_mlflow import cache
+from emotion_mlflow.config import AUTO
+from emotion_mlflow.data.manifest import Manifest
+from emotion_mlflow.data.pixels import load_pixels
+from emotion_mlflow.data.check import check_rejected
+from emotion_mlflow.data.sets import open_set
+from emotion_mlflow.errors import DataError
+from emotion_mlflow.evaluate import load_saved, predictions_table
+from emotion_mlflow.jobs.training import Outcome, score_split
+from emotion_mlflow.reporter import Reporter
+from emotion_mlflow.tracking import machine, registry, runs
+from emotion_mlflow.tracking.artifacts import write_artifacts
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest:
+    """What a user asked for; `auto` is decided by the model and the faces."""
+
+    model: str
+    data: str = AUTO
+    """`auto`: the set the version was trained on."""
+    data_format: str = AUTO
+    split: str = AUTO
+    """`auto`: `test` of the set it was trained on, `all` of any other."""
+    max_rejected: float = 0.01
+    experiment: str = "emotion"
+    tracking_uri: str | None = None
+    show_faces: str = AUTO
+    cache_dir: Path = field(default_factory=cache.default_cache_dir)
+    command: str = ""
+
+
+def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
+    """Scores the faces, and logs figures, predictions and pictures to a run linked to version and faces."""
+    started = time.perf_counter()
+    runs.connect(request.tracking_uri)
+    version = registry.find(request.model)
+    with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as scratch:
+        folder = Path(scratch)
+        reporter.stage("fetching the model")
+        model = load_saved(*registry.download(version, folder))
+        manifest, split = _faces(request, model.card, version, reporter)
+        reporter.stage("decoding faces")
+        pixels = load_pixels(
+            manifest, image_size=model.size, cache_dir=request.cache_dir, progress=reporter.advance
+        )
+        tags = _tags(request, version, manifest, split, model.card)
+        name = f"evaluate {version.name or version.run_id[:8]} {version.number} on {manifest.name} {split}".replace("  ", " ")
+        with runs.open_run(
+            experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags
+        ) as run:
+            reporter.stage("scoring the saved model")
+            scored = score_split(model, manifest, pixels, split=split)
+            scores = scored.named()
+            run.log_params({"data": request.data, "split": split, **machine.describe(request.command)})
+            run.log_dataset(manifest, split=split, digest=manifest.digest())
+            run.log_scores(scores)
+            _link(run, version)
+            write_artifacts(
+                folder / "artifacts",
+                tables={split: predictions_table(manifest, scored.answers)},
+                test=scored,
+                manifest=manifest,
+                pixels=pixels,
+                history=None,
+                best_epoch=None,
+                show_faces=request.show_faces,
+                tracking_uri=run.tracking_uri,
+            )
+            run.log_folder(folder / "artifacts")
+    return Outcome(
+        run_id=run.run_id,
+        model_name=version.name or None,
+        model_version=version.number or None,
+        backbone=model.card["backbone"],
+        recipe=model.card["recipe"],
+        seconds=time.perf_counter() - started,
+        scores=scores,
+        tracking_uri=run.tracking_uri,
+    )
+
+
+def _faces(
+    request: EvaluateRequest, card: dict, version: registry.Version, reporter: Reporter
+) -> tuple[Manifest, str]:
+    """The faces to score, in the order in which training scored them, and the split's name."""
+    reporter.stage("reading faces")
+    data = card["data"] if request.data == AUTO else request.data
+    manifest = open_set(
+        data, data_format=request.data_format, cache_dir=request.cache_dir, progress=reporter.advance
+    )
+    if len(manifest.rejected):
+        reporter.warn(f"{len(manifest.rejected)} faces rejected")
+    check_rejected(manifest, request.max_rejected)
+    own = manifest.digest() == card["data_digest"]
+    split = ("test" if own else "all") if request.split == AUTO else request.split
+    if split == "all":
+        return manifest, split
+    if not own:
+        raise DataError(
+            f"--split all, since {manifest.name} is not the set this version was trained on", got=split, where="--split"
+        )
+    return _members(manifest, registry.split_ids(version.run_id, split), split), split
+
+
+def _members(manifest: Manifest, ids: list[str], split: str) -> Manifest:
+    wanted = set(ids)
+    rows = np.flatnonzero([face in wanted for face in manifest.table["id"]])
+    if not len(rows) or len(rows) != len(wanted):
+        raise DataError(f"the {len(wanted)} faces of {split} that the version logged", got=len(rows), where=manifest.name)
+    return manifest.rows(rows)
+
+
+def _tags(
+    request: EvaluateRequest, version: registry.Version, manifest: Manifest, split: str, card: dict
+) -> dict[str, str]:
+    return {
+        "evaluated_model": version.uri,
+        "evaluated_run": version.run_id,
+        "backbone": card["backbone"],
+        "recipe": card["recipe"],
+        "data_name": manifest.name,
+        "split": split,
+        "test_digest": manifest.digest(),
+    }
+
+
+def _link(run: runs.Run, version: registry.Version) -> None:
+    """Makes the run an evaluation of the logged model in MLflow's own view, where the version knows it."""
+    model_id = getattr(mlflow.models.get_model_info(version.uri), "model_id", None)
+    if model_id:
+        inputs = [mlflow.entities.LoggedModelInput(model_id=model_id)]
+        run.client.log_inputs(run.run_id, models=inputs)

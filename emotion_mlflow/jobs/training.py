@@ -1,0 +1,439 @@
+"""One training from faces to a registered version: the spine that joins data, model, training and tracking.
+
+Used by the command line. Values come in as a `TrainRequest`; what happens is told to a `Reporter`.
+"""
+
+import hashlib
+import io
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+import yaml
+from PIL import Image
+
+from emotion_mlflow import cache
+from emotion_mlflow.config import AUTO, DataConfig, RunConfig, as_dict
+from emotion_mlflow.data.batches import Examples, truth_arrays
+from emotion_mlflow.data.drawing import draw_face
+from emotion_mlflow.data.leaks import find_twins, leaks
+from emotion_mlflow.data.manifest import Manifest
+from emotion_mlflow.data.pixels import load_pixels
+from emotion_mlflow.data.check import check_rejected
+from emotion_mlflow.data.sets import open_set
+from emotion_mlflow.data.splits import cut
+from emotion_mlflow.errors import DataError
+from emotion_mlflow.evaluate import Scored, answer, load_saved, predictions_table, score
+from emotion_mlflow.features import compute_features
+from emotion_mlflow.labels import EXPRESSIONS, TASKS
+from emotion_mlflow.metrics.suite import selection_score
+from emotion_mlflow.models.build import Parts, build
+from emotion_mlflow.models.facts import backbone_facts
+from emotion_mlflow.recipes import resolve
+from emotion_mlflow.reporter import Both, Reporter
+from emotion_mlflow.serving.model import FORMAT
+from emotion_mlflow.tracking import machine, registry, runs
+from emotion_mlflow.tracking.artifacts import write_artifacts
+from emotion_mlflow.train import Fitted, fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainRequest:
+    """What a user asked for; `auto` is decided by the faces."""
+
+    backbone: str
+    recipe: str = AUTO
+    weights: str = AUTO
+    tasks: tuple[str, ...] = ()
+    """Empty: those the data has labels for."""
+    data: DataConfig = field(default_factory=DataConfig)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """Fields by `section.name`."""
+    experiment: str = "emotion"
+    model_name: str = "emotion"
+    tracking_uri: str | None = None
+    register: bool = True
+    show_faces: str = AUTO
+    cache_dir: Path = field(default_factory=cache.default_cache_dir)
+    cache_limit: float = cache.DEFAULT_LIMIT
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A finished job."""
+
+    run_id: str
+    model_name: str | None
+    model_version: str | None
+    backbone: str
+    recipe: str
+    seconds: float
+    scores: dict[str, float]
+    tracking_uri: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """The cut set and its pixels."""
+
+    manifest: Manifest
+    pixels: np.ndarray
+    data_digest: str
+    """Of the whole set before the cut: `evaluate` recognises it by this."""
+    selected_on_test: bool
+
+    def split(self, name: str) -> tuple[Manifest, np.ndarray]:
+        """(faces, pixels) of a split; `val` is `test` where validation was on the test faces."""
+        name = "test" if self.selected_on_test and name == "val" else name
+        rows = np.flatnonzero((self.manifest.table["split"] == name).to_numpy())
+        return self.manifest.rows(rows), self.pixels[rows]
+
+
+def train(request: TrainRequest, reporter: Reporter) -> Outcome:
+    """Trains, scores, logs and registers; every score is taken from the saved model read back."""
+    started = time.perf_counter()
+    runs.connect(request.tracking_uri)
+    backbone_facts(request.backbone)
+    manifest, data_digest = _read_faces(request, reporter)
+    config = _resolve(request, manifest)
+    manifest = _cut(config, manifest, reporter)
+    tags = {"backbone": config.model.backbone, "recipe": config.recipe, "data_name": manifest.name}
+    name = f"{config.model.backbone} {config.recipe} seed {config.training.rng_seed}"
+    with runs.open_run(
+        experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags
+    ) as run:
+        reporter.note(_summary(config, manifest))
+        work = _Work(request=request, config=config, run=run, reporter=reporter)
+        return work.through(manifest, data_digest, started)
+
+
+@dataclass(kw_only=True)
+class _Work:
+    request: TrainRequest
+    config: RunConfig
+    run: runs.Run
+    reporter: Reporter
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+    def through(self, manifest: Manifest, data_digest: str, started: float) -> Outcome:
+        config = self.config
+        self._log_start(manifest)
+        faces = Faces(
+            manifest=manifest,
+            pixels=self._pixels(manifest),
+            data_digest=data_digest,
+            selected_on_test=config.data.selected_on_test,
+        )
+        reset(config.training.rng_seed)
+        training_faces, _ = faces.split("train")
+        parts = self._build(training_faces)
+        self._log_inputs(faces, parts)
+        with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as scratch:
+            folder = Path(scratch)
+            fitted = self._fit(parts, faces, folder)
+            files = self._save(parts, faces, folder)
+            scored = self._score(faces, *files)
+            scores = {name: value for one in scored.values() for name, value in one.named().items()}
+            version = self._finish(fitted, faces, parts, scored, scores, folder, files, started)
+        cache.trim(self.request.cache_dir, limit_gb=self.request.cache_limit)
+        return Outcome(
+            run_id=self.run.run_id,
+            model_name=self.request.model_name if version else None,
+            model_version=version,
+            backbone=config.model.backbone,
+            recipe=config.recipe,
+            seconds=time.perf_counter() - started,
+            scores=scores,
+            tracking_uri=self.run.tracking_uri,
+        )
+
+    def begin(self, *, epochs: int, steps: int) -> None:
+        """See Sink."""
+
+    def step(self, *, epoch: int, step: int, figures: Mapping[str, float]) -> None:
+        """See Sink."""
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """See Sink: one request, not waited for."""
+        self.rows.append(dict(row))
+        self.run.log_epoch(row)
+
+    def _log_start(self, manifest: Manifest) -> None:
+        self.run.log_params({**self.config.to_params(), **machine.describe(self.request.command)})
+        self.run.client.log_text(self.run.run_id, yaml.safe_dump(as_dict(self.config)), "config.yaml")
+        self.run.client.log_text(self.run.run_id, manifest.rejected.to_csv(index=False), "rejected.csv")
+
+    def _log_inputs(self, faces: Faces, parts: Parts) -> None:
+        ids = {}
+        for split in ("train", "val", "test"):
+            part, _ = faces.split(split)
+            ids[split] = part.table["id"].tolist()
+            self.run.log_dataset(part, split=split, digest=part.digest())
+        self.run.client.log_text(self.run.run_id, json.dumps(ids), "splits.json")
+        trunk = parts.trunk
+        self.run.log_params(
+            {
+                "weights": trunk.weights,
+                "weights_digest": trunk.weights_digest,
+                "batch_norm_layers": trunk.norms,
+                "batch_norm_frozen": parts.frozen_norms,
+                "batch_norm_untrained": len(trunk.untrained_norms),
+                "feature_stage": trunk.deepest_stage or "whole network",
+            }
+        )
+        if trunk.untrained_norms and trunk.weights != "none":
+            self.reporter.warn(
+                f"{trunk.weights}: {len(trunk.untrained_norms)} of {trunk.norms} BatchNormalization layers were never "
+                f"trained (from {trunk.untrained_norms[0]} on)"
+            )
+        if trunk.weights == "none" and not self.config.model.train_backbone:
+            self.reporter.warn("the frozen backbone has random weights: its features are random too")
+
+    def _pixels(self, manifest: Manifest) -> np.ndarray:
+        self.reporter.stage("decoding faces")
+        return load_pixels(
+            manifest,
+            image_size=self.config.model.image_size,
+            cache_dir=self.request.cache_dir,
+            progress=self.reporter.advance,
+        )
+
+    def _build(self, training: Manifest) -> Parts:
+        self.reporter.stage("building the network")
+        truth = truth_arrays(training)
+        return build(
+            self.config.model, mean_shape=_mean_shape(truth), mean_affect=(_mean(truth, "valence"), _mean(truth, "arousal"))
+        )
+
+    def _fit(self, parts: Parts, faces: Faces, folder: Path) -> Fitted:
+        examples = [self._examples(parts, *faces.split(split)) for split in ("train", "val")]
+        self.reporter.stage("training")
+        try:
+            return fit(self.config, parts, *examples, sink=Both(self.reporter, self))
+        except BaseException:
+            self._keep_history(folder)
+            raise
+
+    def _keep_history(self, folder: Path) -> None:
+        """What a stopped training has: its epochs so far."""
+        if self.rows:
+            self.run.client.log_text(self.run.run_id, pd.DataFrame(self.rows).to_csv(index=False), "history.csv")
+
+    def _examples(self, parts: Parts, manifest: Manifest, pixels: np.ndarray) -> Examples:
+        inputs = pixels
+        if not self.config.model.train_backbone:
+            self.reporter.stage("computing features")
+            inputs = compute_features(
+                parts,
+                pixels,
+                contents=manifest.table["content_hash"].to_numpy().astype(str),
+                cache_dir=self.request.cache_dir,
+                progress=self.reporter.advance,
+            )
+        return Examples(inputs=inputs, truth=truth_arrays(manifest), layout=manifest.layout)
+
+    def _save(self, parts: Parts, faces: Faces, folder: Path) -> tuple[Path, Path]:
+        self.reporter.stage("saving the model")
+        network = folder / registry.served_name("network")
+        parts.answering().save(network)
+        test, _ = faces.split("test")
+        card = {
+            "format": FORMAT,
+            "expressions": list(EXPRESSIONS),
+            "tasks": list(self.config.model.tasks),
+            "image_size": self.config.model.image_size,
+            "pixels": "unit" if self.config.model.pixels == "unit" else backbone_facts(self.config.model.backbone).pixels,
+            "landmark_points": test.layout.points,
+            "landmark_layout": test.layout.name,
+            "network_sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
+            "backbone": self.config.model.backbone,
+            "recipe": self.config.recipe,
+            "data": self.config.data.data,
+            "data_name": test.name,
+            "data_digest": faces.data_digest,
+        }
+        file = folder / registry.served_name("card")
+        file.write_text(json.dumps(card, indent=2))
+        return network, file
+
+    def _score(self, faces: Faces, network: Path, card: Path) -> dict[str, Scored]:
+        self.reporter.stage("scoring the saved model")
+        model = load_saved(network, card)
+        scored = {}
+        for number, split in enumerate(("train", "val", "test")):
+            manifest, pixels = faces.split(split)
+            scored[split] = score_split(model, manifest, pixels, split=split)
+            self.reporter.advance(number + 1, 3)
+        return scored
+
+    def _finish(
+        self,
+        fitted: Fitted,
+        faces: Faces,
+        parts: Parts,
+        scored: Mapping[str, Scored],
+        scores: Mapping[str, float],
+        folder: Path,
+        files: tuple[Path, Path],
+        started: float,
+    ) -> str | None:
+        self.reporter.stage("logging artifacts")
+        self.run.log_scores({**scores, **_cost(fitted, parts, files[0], started)})
+        tests, pixels = faces.split("test")
+        write_artifacts(
+            folder / "artifacts",
+            tables={split: predictions_table(faces.split(split)[0], one.answers) for split, one in scored.items()},
+            test=scored["test"],
+            manifest=tests,
+            pixels=pixels,
+            history=fitted.history,
+            best_epoch=fitted.best_epoch,
+            show_faces=self.request.show_faces,
+            tracking_uri=self.run.tracking_uri,
+        )
+        self.run.log_folder(folder / "artifacts")
+        uri = registry.log_model(self.run, network=files[0], card=files[1], example=example_picture())
+        tags = self._version_tags(faces, parts, scored)
+        self.run.set_tags(tags)
+        if not self.request.register:
+            return None
+        return registry.register(uri, name=self.request.model_name, tags=tags)
+
+    def _version_tags(self, faces: Faces, parts: Parts, scored: Mapping[str, Scored]) -> dict[str, Any]:
+        config, trunk = self.config, parts.trunk
+        training, test = faces.split("train")[0], faces.split("test")[0]
+        return {
+            "backbone": config.model.backbone,
+            "recipe": config.recipe,
+            "rng_seed": config.training.rng_seed,
+            "split_seed": config.data.split_seed,
+            "config_digest": config.digest(training_data=training.digest(), weights=trunk.weights_digest),
+            "selected_on_test": str(config.data.selected_on_test).lower(),
+            "data_name": test.name,
+            "weights": trunk.weights,
+            "weights_digest": trunk.weights_digest,
+            "test_digest": test.digest(),
+            "tasks": ",".join(config.model.tasks),
+            "selection_score": selection_score(scored["val"].scores),
+        }
+
+
+def score_split(model: Any, manifest: Manifest, pixels: np.ndarray, *, split: str) -> Scored:
+    """One split's answers, figures and intervals: the one way that training and `evaluate` score."""
+    return score(
+        answer(model, manifest, pixels),
+        split=split,
+        layout=manifest.layout,
+        digest=manifest.digest(),
+        identities=manifest.table["identity"].to_numpy().astype(str),
+    )
+
+
+def reset(rng_seed: int) -> None:
+    """From here on the same numbers for the same seed, on one machine and CPU bit for bit."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(rng_seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def example_picture() -> bytes:
+    """A drawn face as PNG: the model's input example is never a person's picture."""
+    picture, _ = draw_face(np.random.default_rng(0))
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _read_faces(request: TrainRequest, reporter: Reporter) -> tuple[Manifest, str]:
+    reporter.stage("reading faces")
+    manifest = open_set(
+        request.data.data,
+        data_format=request.data.data_format,
+        cache_dir=request.cache_dir,
+        progress=reporter.advance,
+    )
+    if len(manifest.rejected):
+        reporter.warn(f"{len(manifest.rejected)} of {len(manifest) + len(manifest.rejected)} faces rejected: rejected.csv")
+    check_rejected(manifest, request.data.max_rejected)
+    return manifest, manifest.digest()
+
+
+def _resolve(request: TrainRequest, manifest: Manifest) -> RunConfig:
+    config = resolve(request.recipe, request.backbone, drawn=manifest.drawn, labelled=manifest.tasks())
+    changes = dict(request.overrides)
+    if request.tasks:
+        missing = [task for task in request.tasks if task in TASKS and task not in manifest.tasks()]
+        if missing:
+            raise DataError(f"labels for {', '.join(missing)}", got="none", where=manifest.name)
+        changes["model.tasks"] = request.tasks
+    if request.weights != AUTO:
+        changes["model.weights"] = request.weights
+    data = replace(request.data, selected_on_test=config.data.selected_on_test)
+    return replace(config, data=data).override(changes)
+
+
+def _cut(config: RunConfig, manifest: Manifest, reporter: Reporter) -> Manifest:
+    reporter.stage("cutting splits")
+    table = manifest.table
+    twins = find_twins(table["content_hash"].to_numpy().astype(str), table["picture_hash"].to_numpy())
+    whole = cut(
+        manifest,
+        split_seed=config.data.split_seed,
+        twins=twins,
+        limit=config.data.limit or None,
+        selected_on_test=config.data.selected_on_test,
+        drop_leaks=config.data.drop_leaks,
+    )
+    found = leaks(whole, twins if len(whole) == len(manifest) else _twins_of(whole))
+    if len(found):
+        reporter.warn(f"{len(found)} pictures stand in more than one split (leaks): --drop-leaks leaves the twins out")
+    return whole
+
+
+def _twins_of(manifest: Manifest) -> Any:
+    table = manifest.table
+    return find_twins(table["content_hash"].to_numpy().astype(str), table["picture_hash"].to_numpy())
+
+
+def _summary(config: RunConfig, manifest: Manifest) -> str:
+    counts = manifest.table["split"].value_counts()
+    faces = ", ".join(f"{counts.get(split, 0):,} {split}" for split in ("train", "val", "test") if counts.get(split, 0))
+    model = config.model
+    return (
+        f"{model.backbone}, recipe {config.recipe}, weights {Path(model.weights).name}, tasks {' '.join(model.tasks)}, "
+        f"{model.image_size} px, {config.training.epochs} epochs; faces of {manifest.name}: {faces}"
+    )
+
+
+def _mean(truth: Mapping[str, np.ndarray], task: str) -> float:
+    labelled = truth[f"{task}_labelled"] > 0
+    return float(truth[task][labelled].mean()) if labelled.any() else 0.0
+
+
+def _mean_shape(truth: Mapping[str, np.ndarray]) -> np.ndarray:
+    labelled = truth["landmarks_labelled"] > 0
+    return truth["landmarks"][labelled].mean(axis=0) if labelled.any() else np.zeros(truth["landmarks"].shape[1])
+
+
+def _cost(fitted: Fitted, parts: Parts, network: Path, started: float) -> dict[str, float]:
+    history = fitted.history
+    return {
+        "best_epoch": fitted.best_epoch,
+        "epochs": len(history),
+        "stopped_early": float(fitted.stopped_early),
+        "cost/parameters": parts.whole.count_params(),
+        "cost/model_file_bytes": network.stat().st_size,
+        "cost/peak_memory_bytes": machine.peak_memory(),
+        "cost/seconds_per_epoch_training": float(history["seconds"].median()),
+        "cost/seconds_per_epoch_validation": float(history["validation_seconds"].median()),
+        "cost/seconds": time.perf_counter() - started,
+    }

@@ -1,0 +1,1 @@
+"""The MLflow side: runs, registry. The only rooms that read MLFLOW_* variables."""

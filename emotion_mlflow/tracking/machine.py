@@ -1,0 +1,42 @@
+"""Where a run happened: code, packages, device, command line, memory. Used by the jobs."""
+
+import platform
+import resource
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "krippendorff", "pillow")
+
+
+def describe(command: str) -> dict[str, str]:
+    """Flat facts for MLflow params: `git/commit`, `package/tensorflow`, `machine/device`, ..."""
+    import tensorflow as tf
+
+    gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
+    facts = {
+        "command": command,
+        "git/commit": _git("rev-parse", "HEAD") or "not a git checkout",
+        "git/dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
+        "machine/device": ", ".join(gpus) or "CPU",
+        "machine/platform": platform.platform(),
+        "machine/python": platform.python_version(),
+    }
+    return facts | {f"package/{name}": metadata.version(name) for name in PACKAGES}
+
+
+def peak_memory() -> int:
+    """Bytes of memory this process held at most."""
+    kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kept if sys.platform == "darwin" else kept * 1024
+
+
+def _git(*arguments: str) -> str:
+    """What git says of the folder this package lies in; empty where there is no git or no checkout."""
+    here = Path(__file__).parent
+    try:
+        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,129 @@
+"""Model versions: how one is written, found and read back. Used by the job and the command line."""
+
+import contextlib
+import io
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from mlflow.exceptions import MlflowException
+
+from emotion_mlflow.errors import ModelError, TrackingError
+from emotion_mlflow.serving import model as served
+from emotion_mlflow.tracking.runs import Run
+
+REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
+"""What the served model needs: pinned to what it was trained with."""
+
+ARTIFACT = "model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A registered version, or a run's model (then name and number are empty)."""
+
+    uri: str
+    name: str
+    number: str
+    run_id: str
+    tags: dict[str, str]
+
+
+def log_model(run: Run, *, network: Path, card: Path, example: bytes) -> str:
+    """The address of the run's model, logged as code: no pickle, no inferred requirements."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that MLflow doesn't check `Any`; the model checks its input
+        logged = mlflow.pyfunc.log_model(
+            name=ARTIFACT,
+            python_model=served.__file__,
+            artifacts={"network": str(network), "card": str(card)},
+            input_example=[example],
+            pip_requirements=[f"{package}=={metadata.version(package)}" for package in REQUIREMENTS],
+        )
+    return str(logged.model_uri)
+
+
+def register(model_uri: str, *, name: str, tags: Mapping[str, object]) -> str:
+    """The number of the new version of `name`."""
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # MLflow prints its success there
+            version = mlflow.register_model(model_uri, name, tags={key: str(value) for key, value in tags.items()})
+    except MlflowException as error:
+        raise TrackingError("a model registry that takes a version", got=str(error).splitlines()[0][:200], where=name) from None
+    return str(version.version)
+
+
+def find(uri: str) -> Version:
+    """What `models:/emotion@resnet50`, `models:/emotion/3` or `runs:/<id>` names; ModelError where there is none."""
+    client = mlflow.MlflowClient()
+    try:
+        if uri.startswith("runs:/"):
+            run_id, _, path = uri.removeprefix("runs:/").partition("/")
+            client.get_run(run_id)
+            return Version(uri=f"runs:/{run_id}/{path or ARTIFACT}", name="", number="", run_id=run_id, tags={})
+        name, _, alias = uri.removeprefix("models:/").partition("@")
+        if alias:
+            version = client.get_model_version_by_alias(name, alias)
+        else:
+            name, _, number = name.partition("/")
+            version = client.get_model_version(name, number)
+    except MlflowException as error:
+        expected = "a model as models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID"
+        raise ModelError(expected, got=f"{uri} ({str(error).splitlines()[0][:160]})") from None
+    return Version(
+        uri=f"models:/{version.name}/{version.version}",
+        name=version.name,
+        number=str(version.version),
+        run_id=version.run_id,
+        tags=dict(version.tags),
+    )
+
+
+def download(version: Version, folder: Path) -> tuple[Path, Path]:
+    """(network, card) of a version, brought into `folder`."""
+    try:
+        local = Path(mlflow.artifacts.download_artifacts(artifact_uri=version.uri, dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        raise ModelError("a version whose files are there", got=str(error).splitlines()[0][:200], where=version.uri) from None
+    network, card = local / "artifacts" / served_name("network"), local / "artifacts" / served_name("card")
+    if not (network.is_file() and card.is_file()):
+        raise ModelError("network.keras and card.json", got="a model of another kind", where=version.uri)
+    return network, card
+
+
+def served_name(artifact: str) -> str:
+    """File names inside the registered model."""
+    return {"network": "network.keras", "card": "card.json"}[artifact]
+
+
+def split_ids(run_id: str, split: str) -> list[str]:
+    """The ids that a run logged for one of its splits; ModelError where it logged none."""
+    return _read_run_json(run_id, "splits.json").get(split, [])
+
+
+def _read_run_json(run_id: str, name: str) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+        except (MlflowException, OSError):
+            raise ModelError(f"a training run with {name}", got="none", where=f"run {run_id}") from None
+        loaded: dict[str, Any] = json.loads(Path(file).read_text())
+    return loaded
+
+
+def jsonable(value: Any) -> Any:
+    """Plain JSON values: NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value.item() if isinstance(value, np.generic) else value

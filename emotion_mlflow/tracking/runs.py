@@ -1,0 +1,154 @@
+"""The MLflow sink: opens and ends a run; settings, datasets, epochs, scores and artifacts go through here.
+
+An epoch costs one request, sent by MLflow's own queue, so that training never waits for the server.
+"""
+
+import contextlib
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+
+from emotion_mlflow.data.manifest import Manifest
+from emotion_mlflow.errors import EmotionError, Stopped, TrackingError
+
+PARAM_PREFIX = "config/"
+"""`mlflow run -P learning_rate=1e-3` logs the raw text under the bare name, which can't be changed afterwards."""
+
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""How long the first request may take: a server that is away at the start is a mistake, told within 15 s."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """One open MLflow run."""
+
+    run_id: str
+    experiment_id: str
+    tracking_uri: str
+    client: mlflow.MlflowClient
+    pending: list[Any] = field(default_factory=list)
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Settings, under `config/`."""
+        entries = [Param(PARAM_PREFIX + name, str(value)) for name, value in params.items()]
+        self.client.log_batch(self.run_id, params=entries, synchronous=True)
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        self.client.log_batch(self.run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
+
+    def log_scores(self, scores: Mapping[str, float], *, step: int = 0) -> None:
+        """Figures in one request; undefined ones (NaN) are left out, MLflow would store them as 0."""
+        self.client.log_batch(self.run_id, metrics=_metrics(scores, step))
+
+    def log_epoch(self, row: Mapping[str, float]) -> None:
+        """One row of the history as metrics at step `epoch`, without waiting."""
+        figures = {name: value for name, value in row.items() if name != "epoch"}
+        self.pending.append(
+            self.client.log_batch(self.run_id, metrics=_metrics(figures, int(row["epoch"])), synchronous=False)
+        )
+
+    def wait(self) -> None:
+        """Until everything that was sent has arrived."""
+        for sent in self.pending:
+            if sent is not None:
+                sent.wait()
+        self.pending.clear()
+
+    def log_dataset(self, manifest: Manifest, *, split: str, digest: str) -> None:
+        """One split as an MLflow dataset: ids, contents and labels, with the split's content digest."""
+        table = manifest.table[["id", "content_hash", "expression", "valence", "arousal", "identity", "source"]]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # MLflow's hint that integer columns cannot hold missing values
+            dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
+                table, source=str(manifest.root), name=f"{manifest.name}-{split}", digest=digest
+            )
+            mlflow.log_input(dataset, context=split)
+
+    def log_folder(self, folder: Path) -> None:
+        """Every file below `folder`, under the same relative names."""
+        self.client.log_artifacts(self.run_id, str(folder))
+
+
+def connect(tracking_uri: str | None) -> str:
+    """The tracking store's address, reached and usable; TrackingError within 15 s where it is not."""
+    quiet_libraries()
+    if tracking_uri:
+        mlflow.set_tracking_uri(tracking_uri)
+    uri = str(mlflow.get_tracking_uri())
+    held = {name: os.environ.get(name) for name in PATIENCE}
+    os.environ.update({name: value for name, value in PATIENCE.items() if held[name] is None})
+    try:
+        mlflow.MlflowClient().search_experiments(max_results=1)
+    except Exception as error:  # requests, SQLAlchemy and MLflow each have their own; all mean the same here
+        raise TrackingError("a tracking server that answers", got=_first_line(error), where=uri) from None
+    finally:
+        for name, value in held.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+    return uri
+
+
+@contextlib.contextmanager
+def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
+    """A run that ends FINISHED, KILLED where the user stopped it, else FAILED.
+
+    The run that `mlflow run` opened (MLFLOW_RUN_ID) is used as it is; no second one appears.
+    """
+    uri = connect(tracking_uri)
+    started = _start(experiment, name)
+    run = Run(
+        run_id=started.info.run_id,
+        experiment_id=started.info.experiment_id,
+        tracking_uri=uri,
+        client=mlflow.MlflowClient(),
+    )
+    status = "FAILED"
+    try:
+        run.set_tags(tags)
+        yield run
+        status = "FINISHED"
+    except (Stopped, KeyboardInterrupt):
+        status = "KILLED"
+        raise
+    except EmotionError as error:
+        run.set_tags({"error": str(error)[:5000]})
+        raise
+    finally:
+        run.wait()
+        mlflow.end_run(status=status)
+
+
+def quiet_libraries() -> None:
+    """Keeps MLflow's and its database's progress lines off the screen; warnings still show."""
+    for name in ("mlflow", "alembic", "alembic.runtime.migration"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.types.type_hints").setLevel(logging.ERROR)  # that it doesn't check pictures; we do
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def _start(experiment: str, name: str) -> Any:
+    try:
+        if not os.environ.get("MLFLOW_RUN_ID"):
+            mlflow.set_experiment(experiment)
+            return mlflow.start_run(run_name=name, log_system_metrics=True)
+        return mlflow.start_run(log_system_metrics=True)
+    except MlflowException as error:
+        raise TrackingError("an experiment and run that can be opened", got=_first_line(error), where=experiment) from None
+
+
+def _metrics(figures: Mapping[str, float], step: int) -> list[Metric]:
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, step) for name, value in figures.items() if not pd.isna(value)]
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,261 @@
+"""One training: `fit(config, parts, ...)` knows Keras, not MLflow. What happens is told to a `Sink`.
+
+Used by the job and the benchmarks. All that is random comes from `rng_seed` and the epoch's number, so that an epoch
+can be repeated or a training continued bit for bit.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from emotion_mlflow.config import RunConfig, TrainingConfig
+from emotion_mlflow.data.batches import Examples, batch_count, epoch_batches, plain_batches
+from emotion_mlflow.errors import ConfigError, TrainingError
+from emotion_mlflow.labels import EXPRESSIONS
+from emotion_mlflow.metrics.suite import Answers, selection_score, suite
+from emotion_mlflow.models.build import Parts
+from emotion_mlflow.models.losses import task_losses
+from emotion_mlflow.models.network import Network
+
+PREDICT_BATCH = 128
+WATCHED = ("accuracy", "macro_f1", "mae", "ccc", "nme", "nme_box")
+"""Validation metrics of each epoch; the whole suite follows at the end."""
+
+
+class Sink(Protocol):
+    """Where a training reports to."""
+
+    def begin(self, *, epochs: int, steps: int) -> None:
+        """`epochs` of the whole run and `steps` of each follow."""
+
+    def step(self, *, epoch: int, step: int, figures: Mapping[str, float]) -> None:
+        """A step (1-based) is done; figures are the epoch's running means."""
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """An epoch is done: one row of the history."""
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """What a training remembers from epoch to epoch beside its weights."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = -math.inf
+    best_weights: list[np.ndarray] = field(default_factory=list)
+    learning_rate: float = 0.0
+    plateau_best: float = math.inf
+    plateau_wait: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A finished training; the parts hold the weights of its best epoch."""
+
+    history: pd.DataFrame
+    best_epoch: int
+    stopped_early: bool
+    seconds: float
+
+
+def fit(config: RunConfig, parts: Parts, train: Examples, val: Examples, *, sink: Sink) -> Fitted:
+    """Trains `parts` in place and leaves the weights of the best validated epoch in them.
+
+    train, val: pixels, or features where the backbone is not trained. Raises TrainingError on a loss that is not finite.
+    """
+    started = time.perf_counter()
+    training = _Training(config, parts, train, val, sink)
+    sink.begin(epochs=config.training.epochs, steps=batch_count(len(train), config.training.batch_size))
+    stopped_early = False
+    for epoch in range(1, config.training.epochs + 1):
+        training.run_epoch(epoch)
+        if training.is_over(epoch):
+            stopped_early = epoch < config.training.epochs
+            break
+    training.network.set_weights(training.progress.best_weights)
+    return Fitted(
+        history=pd.DataFrame(training.progress.history),
+        best_epoch=training.progress.best_epoch,
+        stopped_early=stopped_early,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def class_weights(labels: np.ndarray, kind: str) -> np.ndarray:
+    """(8,) float weights of the expressions with mean 1 over the labelled faces; 1 for a class without faces.
+
+    inverse: n / count, as HSEmotion; sqrt_inverse: its square root, milder for classes of a few faces.
+    """
+    counts = np.bincount(labels[labels >= 0], minlength=len(EXPRESSIONS)).astype(float)
+    if kind == "none" or not counts.sum():
+        return np.ones(len(EXPRESSIONS))
+    weights = np.where(counts > 0, 1 / np.maximum(counts, 1), 0) ** (1.0 if kind == "inverse" else 0.5)
+    weights *= counts.sum() / (weights * counts).sum()
+    return np.where(counts > 0, weights, 1.0)
+
+
+def make_answers(outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray]) -> Answers:
+    """The heads' outputs and the truth as the metrics want them: probabilities, clipped affect, landmarks in pixels."""
+
+    def masked(task: str, values: np.ndarray) -> np.ndarray:
+        labelled = truth[f"{task}_labelled"].astype(bool)
+        return np.where(labelled.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+
+    pixels = np.tile(truth["size"], truth["landmarks"].shape[1] // 2)
+    logits = outputs.get("expression")
+    return Answers(
+        expression_true=np.where(truth["expression_labelled"] > 0, truth["expression"], -1),
+        probabilities=None if logits is None else _softmax(logits),
+        valence_true=masked("valence", truth["valence"]),
+        arousal_true=masked("arousal", truth["arousal"]),
+        valence=_clipped(outputs.get("valence")),
+        arousal=_clipped(outputs.get("arousal")),
+        landmarks_true=masked("landmarks", truth["landmarks"] * pixels),
+        landmarks=outputs["landmarks"] * pixels if "landmarks" in outputs else None,
+    )
+
+
+class _Training:
+    def __init__(self, config: RunConfig, parts: Parts, train: Examples, val: Examples, sink: Sink) -> None:
+        self.config, self.parts, self.train, self.val, self.sink = config, parts, train, val, sink
+        self.settings: TrainingConfig = config.training
+        self.steps = batch_count(len(train), self.settings.batch_size)
+        weights = class_weights(
+            np.where(train.truth["expression_labelled"] > 0, train.truth["expression"], -1), self.settings.class_weights
+        )
+        part = parts.heads if train.are_features else parts.whole
+        self.network = Network(part, config=self.settings, class_weights=weights, layout=train.layout)
+        self.weights = tf.constant(weights, tf.float32)
+        self.progress = Progress(learning_rate=self.settings.learning_rate)
+
+    def run_epoch(self, epoch: int) -> None:
+        if epoch in (1, self.settings.warmup_epochs + 1):
+            self._compile(warming_up=epoch <= self.settings.warmup_epochs)
+        rng = np.random.default_rng([self.settings.rng_seed, epoch])
+        batches = epoch_batches(
+            self.train,
+            config=self.config.augment,
+            batch_size=self.settings.batch_size,
+            rng=rng,
+            tasks=self.config.model.tasks,
+        )
+        watch = _Watch(self, epoch)
+        started = time.perf_counter()
+        self.network.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
+        trained = time.perf_counter()
+        row = {"epoch": epoch, "learning_rate": watch.last_rate}
+        row |= {f"train/{name}": float(value) for name, value in watch.figures.items()}
+        row |= self._validate()
+        row["seconds"] = trained - started
+        row["validation_seconds"] = time.perf_counter() - trained
+        row["images_per_second"] = len(self.train) / (trained - started)
+        self._remember(epoch, row)
+        self.sink.epoch(row)
+
+    def is_over(self, epoch: int) -> bool:
+        return bool(self.settings.patience) and epoch - self.progress.best_epoch >= self.settings.patience
+
+    def rate(self, epoch: int, step: int) -> float:
+        """The learning rate of a step (0-based) of an epoch (1-based)."""
+        settings = self.settings
+        if epoch <= settings.warmup_epochs:
+            return settings.warmup_learning_rate
+        if settings.schedule == "cosine":
+            done = (epoch - 1 - settings.warmup_epochs + step / self.steps) / (settings.epochs - settings.warmup_epochs)
+            return settings.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+        return self.progress.learning_rate
+
+    def _compile(self, *, warming_up: bool) -> None:
+        if not self.train.are_features:
+            self.parts.hold_backbone(still=warming_up)
+        self.network.compile(optimizer=_optimizer(self.settings))
+
+    def _validate(self) -> dict[str, float]:
+        inputs = self.val.inputs[:, 0] if self.val.are_features else self.val.inputs
+        outputs = self.network.predict(plain_batches(inputs, batch_size=PREDICT_BATCH), verbose=0)
+        tensors = {task: tf.constant(values) for task, values in outputs.items()}
+        truth = {name: tf.constant(values) for name, values in self.val.truth.items()}
+        losses = task_losses(truth, tensors, config=self.settings, class_weights=self.weights)
+        row = {"val/loss": float(self.network.total_loss(losses))}
+        row |= {f"val/{task}/loss": float(loss) for task, (loss, _) in losses.items()}
+        scores = suite(make_answers(outputs, self.val.truth), layout=self.val.layout)
+        row |= {f"val/{name}": value for name, value in scores.items() if name.split("/")[1] in WATCHED}
+        row["val/selection_score"] = selection_score(scores)
+        return row
+
+    def _remember(self, epoch: int, row: dict[str, float]) -> None:
+        progress, name = self.progress, self.settings.early_stopping
+        progress.history.append(row)
+        if name not in row:
+            raise ConfigError(f"a column of {', '.join(row)}", got=name, where="training.early_stopping")
+        value = -row[name] if name.endswith(("loss", "mae", "rmse", "nme")) else row[name]
+        if value > progress.best_value or not progress.best_weights:
+            progress.best_value = value if math.isfinite(value) else -math.inf
+            progress.best_epoch, progress.best_weights = epoch, self.network.get_weights()
+        if self.settings.schedule == "plateau":
+            self._plateau(row["val/loss"])
+
+    def _plateau(self, loss: float) -> None:
+        """Keras' ReduceLROnPlateau in mode min on `val/loss`, its default min_delta and no cooldown."""
+        progress = self.progress
+        if loss < progress.plateau_best - 1e-4:
+            progress.plateau_best, progress.plateau_wait = loss, 0
+            return
+        progress.plateau_wait += 1
+        if progress.plateau_wait >= self.settings.plateau_patience:
+            progress.learning_rate *= self.settings.plateau_factor
+            progress.plateau_wait = 0
+
+
+class _Watch(keras.callbacks.Callback):
+    """Sets each step's learning rate, tells the sink, and stops at the first loss that is not finite."""
+
+    def __init__(self, training: _Training, epoch: int) -> None:
+        super().__init__()
+        self.training, self.epoch = training, epoch
+        self.last_rate = 0.0
+        self.figures: dict[str, float] = {}
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        rate = self.training.rate(self.epoch, batch)
+        if rate != self.last_rate:
+            self.model.optimizer.learning_rate.assign(rate)
+            self.last_rate = rate
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.figures = {name: float(value) for name, value in (logs or {}).items()}
+        wrong = [name for name, value in self.figures.items() if not math.isfinite(value)]
+        if wrong:
+            raise TrainingError(
+                "a finite loss", got=f"{self.figures[wrong[0]]} for {wrong[0]}", where=f"epoch {self.epoch}, step {batch + 1}"
+            )
+        self.training.sink.step(epoch=self.epoch, step=batch + 1, figures=self.figures)
+
+
+def _optimizer(settings: TrainingConfig) -> keras.optimizers.Optimizer:
+    clip = settings.clip_norm or None
+    rate = settings.learning_rate
+    if settings.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, global_clipnorm=clip)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "log_variances"])
+    elif settings.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip)
+    else:
+        optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, global_clipnorm=clip)
+    return keras.mixed_precision.LossScaleOptimizer(optimizer) if settings.mixed_precision else optimizer
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def _clipped(values: np.ndarray | None) -> np.ndarray | None:
+    return None if values is None else np.clip(values[:, 0], -1.0, 1.0)

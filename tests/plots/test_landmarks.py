@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from emotion_mlflow.labels import IBUG_68, landmark_layout
+from emotion_mlflow.plots.landmarks import landmark_errors
+
+ERRORS = np.array([0.02, 0.06, 0.10, np.nan])
+
+
+def test_the_error_curve_states_nme_failures_and_area(words):
+    # area (1 - .02/.08 + 1 - .06/.08 + 0) / 3; one of three faces is above .08
+    text = words(landmark_errors(ERRORS, IBUG_68))
+    assert "Landmark errors, NME 0.0600, n = 3 faces" in text
+    assert "AUC up to 0.08: 0.333" in text
+    assert "failure above 0.08: 33.3% of faces" in text
+
+
+@pytest.mark.parametrize(
+    ("width", "ground"), [(136, "outer eye corners' distance"), (8, "size of the points' box")]
+)
+def test_the_axis_names_what_the_error_is_divided_by(words, width, ground):
+    assert f"mean point error / {ground}" in words(landmark_errors(ERRORS, landmark_layout(width)))
+
+
+def test_errors_of_another_ground_have_another_name(words):
+    assert "NME (box) 0.0600" in words(landmark_errors(ERRORS, landmark_layout(8)))
+
+
+def test_faces_beyond_the_axis_are_counted(words, overhang):
+    figure = landmark_errors(np.array([0.5, 0.7]), IBUG_68)
+    assert "2 faces beyond 0.16" in words(figure)
+    assert overhang(figure) < 0
