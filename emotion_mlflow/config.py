@@ -125,12 +125,22 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _need(self.epochs >= 1, "at least 1 epoch", self.epochs, "epochs")
-        _need(0 <= self.warmup_epochs <= self.epochs, "0 to all epochs", self.warmup_epochs, "training.warmup_epochs")
+        _need(
+            0 <= self.warmup_epochs <= self.epochs,
+            "0 to all epochs",
+            self.warmup_epochs,
+            "training.warmup_epochs",
+        )
         _need(self.batch_size >= 1, "a batch of at least 1 face", self.batch_size, "batch_size")
         for name in ("learning_rate", "warmup_learning_rate"):
             rate = getattr(self, name)
             _need(0 < rate < 10, "a learning rate between 0 and 10", rate, name)
-        _need(0 <= self.label_smoothing < 1, "a share from 0 to below 1", self.label_smoothing, "training.label_smoothing")
+        _need(
+            0 <= self.label_smoothing < 1,
+            "a share from 0 to below 1",
+            self.label_smoothing,
+            "training.label_smoothing",
+        )
         _need(self.patience >= 0, "a number of epochs of at least 0", self.patience, "training.patience")
         for task in TASKS:
             weight = getattr(self, f"{task}_weight")
@@ -164,7 +174,7 @@ class RunConfig:
         return replace(self, **{name: replace(getattr(self, name), **values) for name, values in sections.items()})
 
     def digest(self, *, training_data: str, weights: str) -> str:
-        """32 hex digits for `the same configuration`: config, training-data and weights digests, without seed and paths."""
+        """32 hex digits, equal for the same configuration: settings and digests, without seed, names and paths."""
         unlike = {"data.data", "data.data_format", "data.max_rejected", "model.weights", "training.rng_seed"}
         settings = {name: value for name, value in self.to_params().items() if name not in unlike}
         text = json.dumps([settings, training_data, weights], sort_keys=True)

@@ -90,13 +90,9 @@ def examine(*, tracking_uri: str | None, cache_dir: Path, devices: bool = True) 
     findings = [_python(), _packages(), *_environment_managers(), _tracking(uri), *_imagenet_weights()]
     if devices:
         findings.append(_devices())
-    findings.append(
-        _disk("disk of the caches", cache_dir, "--cache-dir FOLDER, or emotion-mlflow cache clear")
-    )
+    findings.append(_disk("disk of the caches", cache_dir, "--cache-dir FOLDER, or emotion-mlflow cache clear"))
     if (file := _sqlite_file(uri)) is not None:
-        findings.append(
-            _disk("disk of the tracking store", file.parent, "--tracking-uri sqlite:////FOLDER/mlflow.db")
-        )
+        findings.append(_disk("disk of the tracking store", file.parent, "--tracking-uri sqlite:////FOLDER/mlflow.db"))
     return [*findings, _cache_sizes(cache_dir)]
 
 
@@ -143,9 +139,7 @@ def _environment_managers() -> Iterator[Finding]:
     yield _ok(
         "conda",
         f"at {conda}" if conda else "not on PATH, and not needed",
-        "conda env create -f conda.yaml, conda activate emotion-mlflow, then --env-manager local"
-        if conda
-        else "",
+        "conda env create -f conda.yaml, conda activate emotion-mlflow, then --env-manager local" if conda else "",
     )
 
 
@@ -216,11 +210,7 @@ def _sqlite_store(uri: str) -> Finding:
     try:
         _try_writing(file)
     except (OSError, sqlite3.Error) as error:
-        advice = (
-            f"mkdir -p {file.parent}"
-            if not file.parent.exists()
-            else "--tracking-uri sqlite:////FOLDER/mlflow.db"
-        )
+        advice = f"mkdir -p {file.parent}" if not file.parent.exists() else "--tracking-uri sqlite:////FOLDER/mlflow.db"
         return _fail(name, f"cannot be written: {error}", advice)
     detail = "can be written" if file.exists() else "will be made by the first run"
     return _ok(name, detail, f"mlflow ui --backend-store-uri {uri}")
@@ -243,7 +233,7 @@ def _server(uri: str) -> Finding:
     name = f"tracking store {_without_password(uri)}"
     limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{NETWORK_SECONDS:.0f}", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     try:
-        answer = json.loads(_run_python(_ASK_SERVER, seconds=60, MLFLOW_TRACKING_URI=uri, **limits))
+        answer = json.loads(_run_python(_ASK_SERVER, seconds=120, MLFLOW_TRACKING_URI=uri, **limits))
     except (subprocess.SubprocessError, ValueError) as error:
         return _fail(name, f"MLflow could not ask it: {_last_line(error)}", "make install")
     if answer["status"] == 200:
@@ -322,7 +312,7 @@ def _devices() -> Finding:
     memory = psutil.virtual_memory().total
     detail = f"{os.cpu_count()} CPU cores, {_size(memory)} of memory"
     try:
-        gpus = json.loads(_run_python(_ASK_TENSORFLOW, seconds=120, TF_CPP_MIN_LOG_LEVEL="3"))
+        gpus = json.loads(_run_python(_ASK_TENSORFLOW, seconds=300, TF_CPP_MIN_LOG_LEVEL="3"))
     except (subprocess.SubprocessError, ValueError) as error:
         detail = f"{detail}; TensorFlow does not start: {_last_line(error)}"
         return _fail("devices", detail, "make clean install")
@@ -362,9 +352,7 @@ def _disk(name: str, folder: Path, elsewhere: str) -> Finding:
 
 def _cache_sizes(cache_dir: Path) -> Finding:
     sizes = {name: _folder_bytes(cache_dir / name) for name in CACHES}
-    detail = f"{_size(sum(sizes.values()))} in {cache_dir}: " + ", ".join(
-        f"{k} {_size(v)}" for k, v in sizes.items()
-    )
+    detail = f"{_size(sum(sizes.values()))} in {cache_dir}: " + ", ".join(f"{k} {_size(v)}" for k, v in sizes.items())
     return _ok("caches", detail, "emotion-mlflow cache clear")
 
 

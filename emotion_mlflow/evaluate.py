@@ -13,7 +13,7 @@ import pandas as pd
 
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import DataError, ModelError
-from emotion_mlflow.labels import EXPRESSIONS, LandmarkLayout
+from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE, LandmarkLayout
 from emotion_mlflow.metrics.suite import PRIMARY, TRAIN_SCORES, Answers, labelled, pick, score_name, suite
 from emotion_mlflow.metrics.uncertainty import Interval, bootstrap, seed_of
 from emotion_mlflow.serving.model import AffectModel
@@ -35,11 +35,11 @@ class Scored:
     """Labelled faces of each task."""
 
     def named(self) -> dict[str, float]:
-        """`final/<split>/<task>/<metric>` -> value, with `_low` and `_high` of the primary scores for the test faces."""
+        """`final/<split>/<task>/<metric>` -> value, with `_low` and `_high` of the primary test scores."""
         names = TRAIN_SCORES if self.split == "train" else tuple(self.scores)
         scores = {score_name(self.split, name): value for name, value in pick(self.scores, names).items()}
         if self.split in ("test", "all"):
-            for name in pick(self.intervals, PRIMARY):
+            for name in pick(self.scores, PRIMARY):
                 scores[score_name(self.split, name, bound="low")] = self.intervals[name].low
                 scores[score_name(self.split, name, bound="high")] = self.intervals[name].high
         return scores
@@ -70,7 +70,7 @@ def answer(model: AffectModel, manifest: Manifest, pixels: np.ndarray) -> Answer
         valence=raw.get("valence"),
         arousal=raw.get("arousal"),
         landmarks_true=manifest.landmarks if points else _no_landmarks(raw, len(manifest)),
-        landmarks=raw["landmarks"] * np.tile(size, raw["landmarks"].shape[1] // 2) if "landmarks" in raw else None,
+        landmarks=_in_pixels(raw["landmarks"], size) if "landmarks" in raw else None,
     )
 
 
@@ -130,6 +130,11 @@ def read_predictions(table: pd.DataFrame) -> Answers:
         landmarks_true=truth if truth is not None else np.empty((len(table), 0)),
         landmarks=stacked("landmarks_predicted"),
     )
+
+
+def _in_pixels(shares: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """(N, 2K) shares -> pixels of face pictures of (N, 2) width and height."""
+    return shares * np.tile(size, shares.shape[1] // 2) - PIXEL_CENTRE
 
 
 def _no_landmarks(raw: Mapping[str, np.ndarray], faces: int) -> np.ndarray:

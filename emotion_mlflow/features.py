@@ -18,7 +18,12 @@ BATCH = 64
 
 
 def compute_features(
-    parts: Parts, pixels: np.ndarray, *, contents: np.ndarray, cache_dir: Path, progress: Progress | None = None
+    parts: Parts,
+    pixels: np.ndarray,
+    *,
+    contents: np.ndarray,
+    cache_dir: Path,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """(N, 2, F) float32: pooled features of each face and of its mirror image.
 
@@ -47,7 +52,13 @@ def _forward(parts: Parts, pixels: np.ndarray, progress: Progress | None) -> np.
 
 def _key(parts: Parts, contents: np.ndarray) -> str:
     config: ModelConfig = parts.config
-    trunk = [config.backbone, parts.trunk.weights_digest, parts.trunk.deepest_stage, config.pixels, config.image_size]
+    trunk = [
+        config.backbone,
+        parts.trunk.weights_digest,
+        parts.trunk.deepest_stage,
+        config.pixels,
+        config.image_size,
+    ]
     if parts.trunk.weights == "none":
         trunk.append(_arrays_digest(parts))
     return hashlib.sha256("\n".join(map(str, [*trunk, *contents])).encode()).hexdigest()[:32]

@@ -18,6 +18,9 @@ AFFECT_LOW, AFFECT_HIGH = -1.0, 1.0
 
 TASKS = ("expression", "valence", "arousal", "landmarks")
 
+PIXEL_CENTRE = 0.5
+"""Landmark (0, 0) is the centre of the first pixel (dlib, AffectNet), which lies at .5 / width of the picture."""
+
 SPLITS = ("train", "val", "test")
 
 CLASS_AFFECT = (

@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from emotion_mlflow.checkpoints import Checkpoints, State
 from emotion_mlflow.config import RunConfig, TrainingConfig
 from emotion_mlflow.data.batches import Examples, batch_count, epoch_batches, plain_batches
 from emotion_mlflow.errors import ConfigError, TrainingError
-from emotion_mlflow.labels import EXPRESSIONS
+from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE
 from emotion_mlflow.metrics.suite import Answers, selection_score, suite
 from emotion_mlflow.models.build import Parts
 from emotion_mlflow.models.losses import task_losses
@@ -44,12 +45,11 @@ class Sink(Protocol):
 
 @dataclass(kw_only=True)
 class Progress:
-    """What a training remembers from epoch to epoch beside its weights."""
+    """What a training remembers from epoch to epoch beside its weights; plain JSON values."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = -math.inf
-    best_weights: list[np.ndarray] = field(default_factory=list)
     learning_rate: float = 0.0
     plateau_best: float = math.inf
     plateau_wait: int = 0
@@ -65,21 +65,35 @@ class Fitted:
     seconds: float
 
 
-def fit(config: RunConfig, parts: Parts, train: Examples, val: Examples, *, sink: Sink) -> Fitted:
+def fit(
+    config: RunConfig,
+    parts: Parts,
+    train: Examples,
+    val: Examples,
+    *,
+    sink: Sink,
+    checkpoints: Checkpoints | None = None,
+) -> Fitted:
     """Trains `parts` in place and leaves the weights of the best validated epoch in them.
 
-    train, val: pixels, or features where the backbone is not trained. Raises TrainingError on a loss that is not finite.
+    train, val: pixels, or features where the backbone is not trained. With `checkpoints` each epoch is kept, and a
+    training that has some goes on after the last one. Raises TrainingError on a loss that is not finite.
     """
     started = time.perf_counter()
     training = _Training(config, parts, train, val, sink)
+    done = training.restore(checkpoints) if checkpoints else 0
     sink.begin(epochs=config.training.epochs, steps=batch_count(len(train), config.training.batch_size))
     stopped_early = False
-    for epoch in range(1, config.training.epochs + 1):
+    for epoch in range(done + 1, config.training.epochs + 1):
+        if training.is_over(epoch - 1):
+            break
         training.run_epoch(epoch)
+        if checkpoints:
+            checkpoints.save(training.state(epoch))
         if training.is_over(epoch):
             stopped_early = epoch < config.training.epochs
             break
-    training.network.set_weights(training.progress.best_weights)
+    training.network.set_weights(training.best_weights)
     return Fitted(
         history=pd.DataFrame(training.progress.history),
         best_epoch=training.progress.best_epoch,
@@ -117,8 +131,8 @@ def make_answers(outputs: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarr
         arousal_true=masked("arousal", truth["arousal"]),
         valence=_clipped(outputs.get("valence")),
         arousal=_clipped(outputs.get("arousal")),
-        landmarks_true=masked("landmarks", truth["landmarks"] * pixels),
-        landmarks=outputs["landmarks"] * pixels if "landmarks" in outputs else None,
+        landmarks_true=masked("landmarks", truth["landmarks"] * pixels - PIXEL_CENTRE),
+        landmarks=outputs["landmarks"] * pixels - PIXEL_CENTRE if "landmarks" in outputs else None,
     )
 
 
@@ -128,15 +142,18 @@ class _Training:
         self.settings: TrainingConfig = config.training
         self.steps = batch_count(len(train), self.settings.batch_size)
         weights = class_weights(
-            np.where(train.truth["expression_labelled"] > 0, train.truth["expression"], -1), self.settings.class_weights
+            np.where(train.truth["expression_labelled"] > 0, train.truth["expression"], -1),
+            self.settings.class_weights,
         )
         part = parts.heads if train.are_features else parts.whole
         self.network = Network(part, config=self.settings, class_weights=weights, layout=train.layout)
         self.weights = tf.constant(weights, tf.float32)
         self.progress = Progress(learning_rate=self.settings.learning_rate)
+        self.best_weights: list[np.ndarray] = []
+        self.compiled = False
 
     def run_epoch(self, epoch: int) -> None:
-        if epoch in (1, self.settings.warmup_epochs + 1):
+        if not self.compiled or epoch == self.settings.warmup_epochs + 1:
             self._compile(warming_up=epoch <= self.settings.warmup_epochs)
         rng = np.random.default_rng([self.settings.rng_seed, epoch])
         batches = epoch_batches(
@@ -160,7 +177,36 @@ class _Training:
         self.sink.epoch(row)
 
     def is_over(self, epoch: int) -> bool:
-        return bool(self.settings.patience) and epoch - self.progress.best_epoch >= self.settings.patience
+        """True where `patience` epochs brought nothing better."""
+        waited = epoch - self.progress.best_epoch
+        return bool(self.settings.patience) and epoch > 0 and waited >= self.settings.patience
+
+    def state(self, epoch: int) -> State:
+        """All that the next epoch depends on, and the best weights so far."""
+        kinds = {
+            "weights": [np.asarray(variable) for variable in self.network.variables],
+            "optimizer": [np.asarray(variable) for variable in self.network.optimizer.variables],
+            "best": self.best_weights,
+        }
+        arrays = {f"{kind}/{number:05d}": a for kind, values in kinds.items() for number, a in enumerate(values)}
+        return State(epoch=epoch, arrays=arrays, notes=vars(self.progress))
+
+    def restore(self, checkpoints: Checkpoints) -> int:
+        """The number of epochs that a kept state has done; 0 where there is none."""
+        state, _ = checkpoints.load()
+        if state is None:
+            return 0
+        kept = {
+            kind: [state.arrays[name] for name in sorted(state.arrays) if name.startswith(f"{kind}/")]
+            for kind in ("weights", "optimizer", "best")
+        }
+        self.progress, self.best_weights = Progress(**state.notes), kept["best"]
+        if state.epoch != self.settings.warmup_epochs:
+            self._compile(warming_up=state.epoch < self.settings.warmup_epochs)
+            self.network.optimizer.build(self.network.trainable_variables)
+            _assign(self.network.optimizer.variables, kept["optimizer"])
+        _assign(self.network.variables, kept["weights"])
+        return state.epoch
 
     def rate(self, epoch: int, step: int) -> float:
         """The learning rate of a step (0-based) of an epoch (1-based)."""
@@ -176,6 +222,7 @@ class _Training:
         if not self.train.are_features:
             self.parts.hold_backbone(still=warming_up)
         self.network.compile(optimizer=_optimizer(self.settings))
+        self.compiled = True
 
     def _validate(self) -> dict[str, float]:
         inputs = self.val.inputs[:, 0] if self.val.are_features else self.val.inputs
@@ -196,9 +243,9 @@ class _Training:
         if name not in row:
             raise ConfigError(f"a column of {', '.join(row)}", got=name, where="training.early_stopping")
         value = -row[name] if name.endswith(("loss", "mae", "rmse", "nme")) else row[name]
-        if value > progress.best_value or not progress.best_weights:
+        if value > progress.best_value or not self.best_weights:
             progress.best_value = value if math.isfinite(value) else -math.inf
-            progress.best_epoch, progress.best_weights = epoch, self.network.get_weights()
+            progress.best_epoch, self.best_weights = epoch, self.network.get_weights()
         if self.settings.schedule == "plateau":
             self._plateau(row["val/loss"])
 
@@ -234,9 +281,16 @@ class _Watch(keras.callbacks.Callback):
         wrong = [name for name, value in self.figures.items() if not math.isfinite(value)]
         if wrong:
             raise TrainingError(
-                "a finite loss", got=f"{self.figures[wrong[0]]} for {wrong[0]}", where=f"epoch {self.epoch}, step {batch + 1}"
+                "a finite loss",
+                got=f"{self.figures[wrong[0]]} for {wrong[0]}",
+                where=f"epoch {self.epoch}, step {batch + 1}",
             )
         self.training.sink.step(epoch=self.epoch, step=batch + 1, figures=self.figures)
+
+
+def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _optimizer(settings: TrainingConfig) -> keras.optimizers.Optimizer:

@@ -15,7 +15,7 @@ def command() -> None:
 @command.command("show")
 @_CACHE.decorate
 @json_option
-def show_command(cache_dir: str, as_json: bool) -> None:  # noqa: FBT001  click calls it by name
+def show_command(cache_dir: str, as_json: bool) -> None:
     """Bytes of each cache."""
     from emotion_mlflow import cache
     from emotion_mlflow.cli import terminal
@@ -33,7 +33,7 @@ def show_command(cache_dir: str, as_json: bool) -> None:  # noqa: FBT001  click 
 @command.command("clear")
 @_CACHE.decorate
 @json_option
-def clear_command(cache_dir: str, as_json: bool) -> None:  # noqa: FBT001  click calls it by name
+def clear_command(cache_dir: str, as_json: bool) -> None:
     """Empty every cache; what a run needs is made again."""
     from emotion_mlflow import cache
     from emotion_mlflow.cli import terminal

@@ -21,7 +21,7 @@ def command() -> None:
 @_FORMAT.decorate
 @_CACHE.decorate
 @json_option
-def check_command(path: str, data_format: str, cache_dir: str, as_json: bool) -> int:  # noqa: FBT001
+def check_command(path: str, data_format: str, cache_dir: str, as_json: bool) -> int:
     """Read every byte of a set (demo, a folder or a table): counts, ranges, rejected files, duplicates, leaks.
 
     Exit code 1 where a picture or an identity stands on both sides of a split.
@@ -47,14 +47,25 @@ def check_command(path: str, data_format: str, cache_dir: str, as_json: bool) ->
 
 @command.command("show")
 @click.argument("path")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=Path("contact_sheet.png"), show_default=True)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("contact_sheet.png"),
+    show_default=True,
+)
 @click.option("--rows", type=click.IntRange(1, 50), default=4, show_default=True)
 @click.option("--columns", type=click.IntRange(1, 50), default=8, show_default=True)
 @_FORMAT.decorate
 @_CACHE.decorate
 @json_option
 def show_command(
-    path: str, out: Path, rows: int, columns: int, data_format: str, cache_dir: str, as_json: bool  # noqa: FBT001
+    path: str,
+    out: Path,
+    rows: int,
+    columns: int,
+    data_format: str,
+    cache_dir: str,
+    as_json: bool,
 ) -> None:
     """Write a contact sheet with labels and landmarks drawn."""
     from emotion_mlflow.cli import terminal
@@ -95,7 +106,8 @@ def _show(report: Any) -> None:
     duplicates = report.duplicates
     console.print(f"duplicates: {duplicates['exact']} exact, {duplicates['near']} near", highlight=False)
     console.print(
-        f"leaks: {report.leaks} held-out faces, {len(report.identities_crossing)} identities crossing", highlight=False
+        f"leaks: {report.leaks} held-out faces, {len(report.identities_crossing)} identities crossing",
+        highlight=False,
     )
     for reason in report.reasons[:REASONS_SHOWN]:
         console.print(f"rejected: {reason['file']}: {reason['reason']}", highlight=False, markup=False)

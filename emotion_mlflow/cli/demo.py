@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from emotion_mlflow.cli.options import TRAIN, json_option
+from emotion_mlflow.cli.options import TRAIN, with_options
 
 SHARED = ("experiment", "tracking_uri", "model_name", "cache_dir")
 
@@ -12,8 +12,8 @@ SHARED = ("experiment", "tracking_uri", "model_name", "cache_dir")
 @click.command("demo")
 @click.option("--backbones", default="resnet50,efficientnetb0", show_default=True, help="Which to train, with commas.")
 @click.option("--epochs", type=int, default=0, help="Epochs of each; 0: the recipe's.")
-@json_option
-def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:  # noqa: FBT001  click calls it by name
+@with_options(tuple(option for option in TRAIN if option.name in SHARED))
+def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
     """Train and evaluate both backbones on drawn faces, and set their scores side by side: minutes on two cores."""
     from emotion_mlflow.cli import progress, terminal
     from emotion_mlflow.cli.train import request_of
@@ -56,8 +56,8 @@ def _show(outcomes: list[Any]) -> None:
     console = Console()
     console.print(score_table(outcomes))
     console.print("One seed each, so this names no winner: it shows two versions, not two backbones.", highlight=False)
-    console.print(f"open the UI: mlflow ui --backend-store-uri {outcomes[0].tracking_uri}", highlight=False, soft_wrap=True)
-
-
-for _option in reversed([option for option in TRAIN if option.name in SHARED]):
-    command = _option.decorate(command)
+    console.print(
+        f"open the UI: mlflow ui --backend-store-uri {outcomes[0].tracking_uri}",
+        highlight=False,
+        soft_wrap=True,
+    )

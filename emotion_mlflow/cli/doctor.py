@@ -12,7 +12,7 @@ MARKS = {"ok": "ok", "warn": "!", "fail": "FAIL"}
 @_URI.decorate
 @_CACHE.decorate
 @json_option
-def command(tracking_uri: str, cache_dir: str, as_json: bool) -> int:  # noqa: FBT001  click calls it by name
+def command(tracking_uri: str, cache_dir: str, as_json: bool) -> int:
     """Say what this machine can do - environments, tracking store, weights, devices, disk - and what to type.
 
     Exit code 1 where something stops a training here.

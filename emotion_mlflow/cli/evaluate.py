@@ -9,7 +9,7 @@ from emotion_mlflow.cli.options import EVALUATE, with_options
 
 @click.command("evaluate")
 @with_options(EVALUATE)
-def command(as_json: bool, **flags: Any) -> None:  # noqa: FBT001  click calls it by name
+def command(as_json: bool, **flags: Any) -> None:
     """Score a registered version on faces, as a run of its own.
 
     On the set it was trained on, the faces of a split are those that its training logged; of any other set all
@@ -23,7 +23,18 @@ def command(as_json: bool, **flags: Any) -> None:  # noqa: FBT001  click calls i
 
         watcher = progress.reporter()
         request = EvaluateRequest(
-            **{name: flags[name] for name in ("model", "data", "data_format", "split", "max_rejected", "experiment", "show_faces")},
+            **{
+                name: flags[name]
+                for name in (
+                    "model",
+                    "data",
+                    "data_format",
+                    "split",
+                    "max_rejected",
+                    "experiment",
+                    "show_faces",
+                )
+            },
             tracking_uri=flags["tracking_uri"] or None,
             cache_dir=terminal.cache_folder(flags["cache_dir"]),
             command=terminal.command_line(),

@@ -17,7 +17,7 @@ class AutoNumber(click.ParamType):
         self.name = "whole number or auto" if kind is int else "number or auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """int or float; `auto` stays."""
+        """Int or float; `auto` stays."""
         if value == AUTO or isinstance(value, self.kind):
             return value
         try:
@@ -43,8 +43,8 @@ class Option:
         return "--" + self.name.replace("_", "-")
 
     def decorate(self, command: Callable) -> Callable:
-        switch = {"is_flag": False, "flag_value": True} if self.kind is bool else {}
-        several = {"multiple": True} if self.name == "set" else {}
+        switch: dict[str, Any] = {"is_flag": False, "flag_value": True} if self.kind is bool else {}
+        several: dict[str, Any] = {"multiple": True} if self.name == "set" else {}
         destination = "settings" if self.name == "set" else self.name
         return click.option(
             self.flag,
@@ -70,17 +70,18 @@ _PLACE = (
         name="show_faces",
         kind=str,
         default=AUTO,
-        help="People's faces in figures: auto (thumbnails in a store on this machine, none on a server), thumbnails, none.",
+        help="Faces of people in figures: auto (thumbnails; none on a server), thumbnails, none.",
     ),
     Option(name="cache_dir", kind=str, default="", help="Folder of the caches; empty: the user's cache folder."),
 )
 
 _MAX_REJECTED = Option(
-    name="max_rejected", kind=float, default=0.01, help="Share of faces that may be unreadable before nothing starts."
+    name="max_rejected",
+    kind=float,
+    default=0.01,
+    help="Share of faces that may be unreadable before nothing starts.",
 )
-_DATA_FORMAT = Option(
-    name="data_format", kind=str, default=AUTO, help="auto, affectnet-npy, affectnet-csv or table."
-)
+_DATA_FORMAT = Option(name="data_format", kind=str, default=AUTO, help="auto, affectnet-npy, affectnet-csv or table.")
 
 TRAIN = (
     Option(name="backbone", kind=str, default="resnet50", help="resnet50, efficientnetb0 or mobilenetv3small."),
@@ -93,7 +94,12 @@ TRAIN = (
         default=AUTO,
         help="imagenet, none, FILE, or BACKBONE=FILE,...; auto: none on the demo faces, else imagenet.",
     ),
-    Option(name="tasks", kind=str, default=AUTO, help="Of expression,valence,arousal,landmarks; auto: those with labels."),
+    Option(
+        name="tasks",
+        kind=str,
+        default=AUTO,
+        help="Of expression,valence,arousal,landmarks; auto: those with labels.",
+    ),
     Option(name="epochs", kind=AutoNumber(int), default=AUTO, help="All epochs of the run, warm-up included."),
     Option(name="batch_size", kind=AutoNumber(int), default=AUTO, help="Faces a step."),
     Option(name="image_size", kind=AutoNumber(int), default=AUTO, help="Pixels a side inside the network."),
@@ -102,20 +108,40 @@ TRAIN = (
     Option(name="split_seed", kind=int, default=0, help="Random numbers of cuts and --limit."),
     Option(name="limit", kind=int, default=0, help="Faces of each split at most; 0: all."),
     _MAX_REJECTED,
-    Option(name="drop_leaks", kind=bool, default=False, help="Leave out training faces that look like a held-out one."),
+    Option(
+        name="drop_leaks",
+        kind=bool,
+        default=False,
+        help="Leave out training faces that look like a held-out one.",
+    ),
     *_PLACE[:1],
     Option(name="model_name", kind=str, default="emotion", help="Registered model that gets the version."),
     *_PLACE[1:],
     Option(name="cache_limit", kind=float, default=40.0, help="Gigabytes that the caches may take."),
     Option(name="no_register", kind=bool, default=False, help="Log the model without registering a version."),
-    Option(name="set", kind=str, default="", help="Any other setting, as training.label_smoothing=0.1; repeatable."),
+    Option(
+        name="set",
+        kind=str,
+        default="",
+        help="Any other setting, as training.label_smoothing=0.1; repeatable.",
+    ),
 )
 
 EVALUATE = (
-    Option(name="model", kind=str, default="models:/emotion@resnet50", help="models:/NAME@ALIAS, models:/NAME/3 or runs:/ID."),
+    Option(
+        name="model",
+        kind=str,
+        default="models:/emotion@resnet50",
+        help="models:/NAME@ALIAS, models:/NAME/3 or runs:/ID.",
+    ),
     Option(name="data", kind=str, default=AUTO, help="As for train; auto: the set the version was trained on."),
     _DATA_FORMAT,
-    Option(name="split", kind=str, default=AUTO, help="train, val, test or all; auto: test of its own set, all of another."),
+    Option(
+        name="split",
+        kind=str,
+        default=AUTO,
+        help="train, val, test or all; auto: test of its own set, all of another.",
+    ),
     _MAX_REJECTED,
     *_PLACE,
 )

@@ -99,9 +99,7 @@ class BarReporter(PlainReporter):
         if "learning_rate" in figures:
             shown += f"  rate {figures['learning_rate']:.2g}"
         done = (epoch - 1) * self.steps + step
-        self.bars.update(
-            self.current, completed=done, description=f"training {epoch} of {self.epochs}", figures=shown
-        )
+        self.bars.update(self.current, completed=done, description=f"training {epoch} of {self.epochs}", figures=shown)
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """A line that stays."""

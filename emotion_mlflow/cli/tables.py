@@ -29,6 +29,9 @@ def _cell(scores: dict[str, float], split: str, name: str) -> str:
     value = scores.get(score_name(split, name))
     if value is None:
         return ""
-    low, high = scores.get(score_name(split, name, bound="low")), scores.get(score_name(split, name, bound="high"))
+    low, high = (
+        scores.get(score_name(split, name, bound="low")),
+        scores.get(score_name(split, name, bound="high")),
+    )
     interval = f"  [{low:.3f}, {high:.3f}]" if low is not None and high is not None else ""
     return f"{value:.3f}{interval}"

@@ -20,7 +20,7 @@ FIELDS = {
 
 @click.command("train")
 @with_options(TRAIN)
-def command(as_json: bool, **flags: Any) -> None:  # noqa: FBT001  click calls it by name
+def command(as_json: bool, **flags: Any) -> None:
     """Train one network, log everything to MLflow, register a version.
 
     With no flag at all: ResNet50 from scratch on drawn faces, in minutes.
@@ -45,7 +45,7 @@ def request_of(flags: dict[str, Any]) -> Any:
     """The TrainRequest of the flags; ConfigError where one cannot be."""
     from emotion_mlflow.cli import terminal
     from emotion_mlflow.config import DataConfig
-    from emotion_mlflow.jobs.training import TrainRequest
+    from emotion_mlflow.jobs.request import TrainRequest
 
     overrides = settings_of(flags["settings"])
     overrides |= {name: flags[flag] for flag, name in FIELDS.items() if flags[flag] != AUTO}
@@ -103,6 +103,10 @@ def show_outcome(outcome: Any) -> None:
 
     console = Console()
     console.print(score_table([outcome]))
-    version = f"registered as {outcome.model_name} version {outcome.model_version}" if outcome.model_version else "not registered"
+    version = (
+        f"registered as {outcome.model_name} version {outcome.model_version}"
+        if outcome.model_version
+        else "not registered"
+    )
     console.print(f"run {outcome.run_id}, {version}, {outcome.seconds:.0f} s", highlight=False)
     console.print(f"open the UI: mlflow ui --backend-store-uri {outcome.tracking_uri}", highlight=False, soft_wrap=True)

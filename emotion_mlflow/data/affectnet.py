@@ -38,9 +38,7 @@ def csv_findings(folder: Folder, files: tuple[str, ...]) -> Findings:
             row_face(rows, row, number=number, file=file, folder=folder, part=part, places=(PICTURES, ""))
             for number, row in rows.rows
         ]
-    return Findings(
-        faces=faces, refused=refused, two_parts=two_parts, tables=files, suffixes=frozenset(endings)
-    )
+    return Findings(faces=faces, refused=refused, two_parts=two_parts, tables=files, suffixes=frozenset(endings))
 
 
 def npy_findings(folder: Folder) -> Findings:
@@ -86,9 +84,7 @@ def _npy_part(folder: Folder, name: str, *, prefix: str, part: str) -> tuple[lis
     return faces, orphans
 
 
-def _npy_answer(
-    folder: Folder, path: str, stem: str, given: frozenset[str], missing: tuple[str, ...]
-) -> Answer:
+def _npy_answer(folder: Folder, path: str, stem: str, given: frozenset[str], missing: tuple[str, ...]) -> Answer:
     """`given`: the kinds of annotation that this part has at all; others are unlabelled, not missing."""
     if missing or not given:
         raise DataError("an annotation file", got="none there", where=f"{stem}_{(missing or _KINDS)[0]}.npy")

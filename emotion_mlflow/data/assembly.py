@@ -90,9 +90,7 @@ def assemble(findings: Findings, folder: Folder, *, name: str, progress: Progres
     ]
     if not seen:
         first = f", the first: {refused[0].file}: {refused[0].reason}" if refused else ""
-        raise DataError(
-            "at least one readable face", got=f"none, {len(refused)} rejected{first}", where=folder.root
-        )
+        raise DataError("at least one readable face", got=f"none, {len(refused)} rejected{first}", where=folder.root)
     return Manifest(
         name=name,
         root=folder.root,
@@ -106,17 +104,17 @@ def assemble(findings: Findings, folder: Folder, *, name: str, progress: Progres
 
 def _unique(faces: Sequence[Face]) -> tuple[list[Face], list[Refusal]]:
     """The faces with no id twice; the first of two equal ones stays."""
-    counts = Counter(face.id for face in faces)
+    longer: dict[str, set[str]] = {}
+    for face in faces:
+        longer.setdefault(face.id, set()).add(face.long_id)
     taken: dict[str, Face] = {}
     doubles = []
     for face in faces:
-        name = face.id if counts[face.id] == 1 else face.long_id
+        name = face.id if len(longer[face.id]) == 1 else face.long_id
         if name in taken:
             first = taken[name]
             place = first.file if first.row < 0 else f"{first.file} row {first.row}"
-            doubles.append(
-                Refusal(face.file, face.row, f"expected an id of its own; got {name}, as {place} has")
-            )
+            doubles.append(Refusal(face.file, face.row, f"expected an id of its own; got {name}, as {place} has"))
         else:
             taken[name] = face if name == face.id else replace(face, id=name)
     return list(taken.values()), doubles
@@ -185,9 +183,7 @@ def _table(seen: list[_Seen]) -> pd.DataFrame:
 
 def _landmarks(seen: list[_Seen]) -> np.ndarray:
     """(N, 2K) float32, moved into the face's box; NaN rows for faces without."""
-    width = max(
-        (len(points) for item in seen if (points := item.answer.labels.landmarks) is not None), default=0
-    )
+    width = max((len(points) for item in seen if (points := item.answer.labels.landmarks) is not None), default=0)
     landmarks = np.full((len(seen), width), np.nan, dtype=np.float32)
     for row, item in zip(landmarks, seen, strict=True):
         if item.answer.labels.landmarks is not None:

@@ -32,7 +32,12 @@ class Changes:
 
 
 def draw_changes(
-    rng: np.random.Generator, faces: int, *, config: AugmentConfig, layout: LandmarkLayout, with_landmarks: bool
+    rng: np.random.Generator,
+    faces: int,
+    *,
+    config: AugmentConfig,
+    layout: LandmarkLayout,
+    with_landmarks: bool,
 ) -> Changes:
     """What an epoch does to each of `faces` pictures.
 
@@ -55,7 +60,7 @@ def draw_changes(
 
 
 def move_landmarks(landmarks: np.ndarray, changes: Changes, *, layout: LandmarkLayout) -> np.ndarray:
-    """(N, 2K) shares of the old pictures -> (N, 2K) shares of the changed ones, left and right points swapped in mirrors."""
+    """(N, 2K) shares of the old pictures -> (N, 2K) of the changed ones, left and right swapped in mirrors."""
     if not landmarks.shape[1]:
         return landmarks
     points = landmarks.reshape(len(landmarks), -1, 2)

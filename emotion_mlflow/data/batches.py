@@ -10,7 +10,7 @@ import tensorflow as tf
 from emotion_mlflow.config import AugmentConfig
 from emotion_mlflow.data import augment
 from emotion_mlflow.data.manifest import Manifest
-from emotion_mlflow.labels import LandmarkLayout
+from emotion_mlflow.labels import PIXEL_CENTRE, LandmarkLayout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ def truth_arrays(manifest: Manifest) -> dict[str, np.ndarray]:
     """Labels with unlabelled places at 0 and masks beside them; landmarks in shares of the face picture's size."""
     table = manifest.table
     size = table[["width", "height"]].to_numpy(np.float32)
-    points = manifest.landmarks.reshape(len(table), -1, 2) / size[:, None, :]
+    points = (manifest.landmarks.reshape(len(table), -1, 2) + PIXEL_CENTRE) / size[:, None, :]
     values = {
         "expression": table["expression"].to_numpy(np.int32),
         "valence": table["valence"].to_numpy(np.float32, copy=True),
@@ -51,7 +51,12 @@ def truth_arrays(manifest: Manifest) -> dict[str, np.ndarray]:
 
 
 def epoch_batches(
-    examples: Examples, *, config: AugmentConfig, batch_size: int, rng: np.random.Generator, tasks: tuple[str, ...]
+    examples: Examples,
+    *,
+    config: AugmentConfig,
+    batch_size: int,
+    rng: np.random.Generator,
+    tasks: tuple[str, ...],
 ) -> tf.data.Dataset:
     """One epoch in random order, changed by `config`: batches of (float32 inputs, truth dict).
 
@@ -104,7 +109,9 @@ def batch_count(faces: int, batch_size: int) -> int:
     return -(-faces // batch_size)
 
 
-def change_pictures(pictures: tf.Tensor, change: dict[str, tf.Tensor], seed: tf.Tensor, config: AugmentConfig) -> tf.Tensor:
+def change_pictures(
+    pictures: tf.Tensor, change: dict[str, tf.Tensor], seed: tf.Tensor, config: AugmentConfig
+) -> tf.Tensor:
     """(B, S, S, 3) 0-255 -> float32 of the same shape, 0-255, changed as `change` (a batch of `Changes`) says."""
     pixels = tf.cast(pictures, tf.float32)
     size = tf.shape(pixels)[1]
@@ -160,4 +167,3 @@ def _signature(examples: Examples, changes: augment.Changes) -> tuple[Any, ...]:
     labels = {name: spec(values) for name, values in examples.truth.items()}
     moves = {name: spec(values) for name, values in vars(changes).items()}
     return spec(inputs), labels, moves, tf.TensorSpec((2,), tf.int64)
-

@@ -95,9 +95,9 @@ def draw_person(rng: np.random.Generator) -> Person:
 
 def draw_pose(rng: np.random.Generator) -> Pose:
     """How this picture was taken: mostly near the front, turned up to about 35 degrees."""
-    yaw, pitch, roll = rng.normal(0, 1, 3).clip(-2, 2) * (0.22, 0.13, 0.14)
-    x, y = rng.uniform(-4.5, 4.5, 2)
-    return Pose(yaw=yaw, pitch=pitch, roll=roll, scale=float(rng.uniform(31, 40)), x=47.5 + x, y=43.0 + y)
+    yaw, pitch, roll = rng.normal(0, 1, 3).clip(-2, 2) * (0.24, 0.14, 0.16)
+    x, y = rng.uniform(-7, 7, 2)
+    return Pose(yaw=yaw, pitch=pitch, roll=roll, scale=float(rng.uniform(28, 38)), x=47.5 + x, y=43.0 + y)
 
 
 class Canvas:
@@ -431,7 +431,7 @@ def draw_face(
     person = draw_person(rng) if person is None else person
     intensity = choose_intensity(rng) if intensity is None else intensity
     if covered is None:
-        covered = COVERS[rng.integers(len(COVERS))] if rng.random() < 0.15 else ""
+        covered = COVERS[rng.integers(len(COVERS))] if rng.random() < 0.17 else ""
     mood, pose = act(rng, expression=expression, intensity=intensity), draw_pose(rng)
     image, marks = paint(rng, person=person, mood=mood, pose=pose, covered=covered)
     labels = Labels(

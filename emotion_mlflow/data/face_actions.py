@@ -100,7 +100,7 @@ def affect(expression: int, *, intensity: float, temper: tuple[float, float] = (
     return float(valence), float(arousal)
 
 
-def choose_intensity(rng: np.random.Generator, *, weak_share: float = 0.08) -> float:
+def choose_intensity(rng: np.random.Generator, *, weak_share: float = 0.10) -> float:
     """Mostly a clear expression (.55 to 1); in `weak_share` of faces one that hardly shows (.15 to .4)."""
     if rng.random() < weak_share:
         return float(rng.uniform(0.15, 0.4))

@@ -50,9 +50,7 @@ class Twins:
         return join(len(self.node), [self.node], links=(self.first, self.second))
 
 
-def find_twins(
-    content_hash: Sequence[str] | pd.Series, picture_hash: np.ndarray, *, distance: int = NEAR
-) -> Twins:
+def find_twins(content_hash: Sequence[str] | pd.Series, picture_hash: np.ndarray, *, distance: int = NEAR) -> Twins:
     """The twins among N faces, from two manifest columns. A flat picture has exact twins only.
 
     300,000 faces take seconds: two hashes at most `distance` bits apart agree wholly in one of distance + 1
@@ -70,9 +68,7 @@ def find_twins(
     return Twins(node=nodes, first=first, second=second, distance=apart, crowded=crowded)
 
 
-def join(
-    faces: int, labels: Sequence[np.ndarray], *, links: tuple[np.ndarray, np.ndarray] | None = None
-) -> np.ndarray:
+def join(faces: int, labels: Sequence[np.ndarray], *, links: tuple[np.ndarray, np.ndarray] | None = None) -> np.ndarray:
     """(N,) int: groups of faces connected by an equal value in any of `labels`; negatives connect nothing.
 
     `labels` are (N,) int each; `links` connects values of the first of them.
@@ -107,10 +103,7 @@ def leaks(manifest: Manifest, twins: Twins) -> pd.DataFrame:
     ids, content = manifest.table["id"].to_numpy(), manifest.table["content_hash"].to_numpy()
     members = _members(twins, sides)
     links = [(node, node, 0) for node in members]
-    links += [
-        (int(a), int(b), int(bits))
-        for a, b, bits in zip(twins.first, twins.second, twins.distance, strict=True)
-    ]
+    links += [(int(a), int(b), int(bits)) for a, b, bits in zip(twins.first, twins.second, twins.distance, strict=True)]
     rows = []
     for a, b, bits in links:
         for one, two in _crossing(members, sides, twins, a, b):
@@ -159,9 +152,7 @@ def _members(twins: Twins, sides: np.ndarray) -> dict[int, np.ndarray]:
     return dict(zip(nodes.tolist(), np.split(order, starts[1:]), strict=True)) if len(nodes) else {}
 
 
-def _crossing(
-    members: dict[int, np.ndarray], sides: np.ndarray, twins: Twins, a: int, b: int
-) -> list[tuple[int, int]]:
+def _crossing(members: dict[int, np.ndarray], sides: np.ndarray, twins: Twins, a: int, b: int) -> list[tuple[int, int]]:
     """Pairs of faces, one of node a and one of node b, that lie on different sides."""
     one, two = members.get(a, np.array([], int)), members.get(b, np.array([], int))
     if len(one) * len(two) <= _FULL_LIST:

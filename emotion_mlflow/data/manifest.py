@@ -47,7 +47,7 @@ class Manifest:
     table: pd.DataFrame
     """(N rows) with COLUMNS, index 0..N-1."""
     landmarks: np.ndarray
-    """(N, 2K) float32, x0, y0, x1, y1, ... pixels of the face picture (moved with the crop); a row without is all NaN; K = 0: none."""
+    """(N, 2K) float32, x0, y0, x1, y1, ... pixels of the face picture; a row without is all NaN; K = 0: none."""
     rejected: pd.DataFrame
     """REJECTED_COLUMNS; `row` is -1 where the fault is not in a table."""
     drawn: bool = False
@@ -88,7 +88,7 @@ class Manifest:
         return tuple(task for task in TASKS if labelled[task].any())
 
     def digest(self) -> str:
-        """32 hex digits over ids, picture contents and labels, in order of id: equal for the same faces wherever they lie."""
+        """32 hex digits over ids, contents and labels in order of id: equal for the same faces wherever they lie."""
         order = np.argsort(self.table["id"].to_numpy().astype(str), kind="stable")
         labels = self.table[["id", "content_hash", "expression", "valence", "arousal"]].iloc[order]
         digest = hashlib.sha256(labels.to_csv(index=False, float_format="%.6g").encode())

@@ -91,11 +91,7 @@ def _header(head: bytes) -> tuple[np.dtype | None, bool, tuple[int, ...]]:
         if not isinstance(fields, dict) or not isinstance(fields["descr"], str):
             return None, False, ()
         shape = fields["shape"]
-        if (
-            not isinstance(shape, tuple)
-            or not all(type(size) is int and size >= 0 for size in shape)
-            or len(shape) > 8
-        ):
+        if not isinstance(shape, tuple) or not all(type(size) is int and size >= 0 for size in shape) or len(shape) > 8:
             return None, False, ()
         return np.dtype(fields["descr"]), bool(fields["fortran_order"]), shape
     except (*_REFUSED, tokenize.TokenError):

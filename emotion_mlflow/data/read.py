@@ -1,4 +1,4 @@
-"""A set of faces on disk, in any of three forms -> its manifest. Used by the job, `evaluate`, `data check`."""
+"""A set of faces on disk, in any of three forms -> its manifest. Used by the job, evaluate, data check."""
 
 import hashlib
 from collections.abc import Callable
@@ -63,9 +63,7 @@ def read(
     name = path.resolve().name if path.is_dir() else path.stem
     manifest = assemble(findings, folder, name=name, progress=progress)
     if kept is not None:
-        watch = Watch(
-            directories=folder.directories, suffixes=tuple(sorted(findings.suffixes)), tables=findings.tables
-        )
+        watch = Watch(directories=folder.directories, suffixes=tuple(sorted(findings.suffixes)), tables=findings.tables)
         manifest_cache.save(kept, manifest, folder, watch)
     return manifest
 
@@ -89,11 +87,7 @@ def _findings(path: Path, form: str, folder: Folder) -> Findings:
         return npy_findings(folder)
     if form == "table":
         return table_findings(folder, path.resolve().name)
-    files = (
-        tuple(name for name in CSV_PARTS if name in folder.files(""))
-        if path.is_dir()
-        else (path.resolve().name,)
-    )
+    files = tuple(name for name in CSV_PARTS if name in folder.files("")) if path.is_dir() else (path.resolve().name,)
     if not files:
         raise DataError("training.csv or validation.csv", got="neither", where=path)
     return csv_findings(folder, files)

@@ -23,9 +23,7 @@ def contact_sheet(manifest: Manifest, *, rows: int = 4, columns: int = 8, cell: 
     Under each face: expression, valence and arousal, id; a missing label is a dash. DataError where a picture
     has changed or gone since the manifest was read.
     """
-    shown = np.unique(
-        np.linspace(0, len(manifest) - 1, min(rows * columns, len(manifest))).round().astype(int)
-    )
+    shown = np.unique(np.linspace(0, len(manifest) - 1, min(rows * columns, len(manifest))).round().astype(int))
     size = max(10, cell // 11)
     fonts = (ImageFont.load_default(size), ImageFont.load_default(max(9, size - 2)))
     foot = 3 * size + 10
@@ -47,10 +45,11 @@ def _face(manifest: Manifest, face: int, cell: int) -> Image.Image:
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     scale = np.array([2 * cell / row["width"], 2 * cell / row["height"]])
-    radius = max(2.0, cell / 50)
+    radius = max(1.5, cell / 55)
     for x, y in manifest.landmarks[face].reshape(-1, 2) * scale:
         if math.isfinite(x + y):
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=_POINT, outline=_RIM)
+            draw.circle((x, y), radius + 1.5, fill=_RIM)
+            draw.circle((x, y), radius, fill=_POINT)
     return picture.resize((cell, cell), Image.Resampling.LANCZOS)
 
 

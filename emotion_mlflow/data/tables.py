@@ -9,7 +9,7 @@ Columns, by name (others are ignored; docs/DATA.md has examples):
 | `expression` | 0-7 or a name of ours (labels.EXPRESSIONS); empty, -1, -2, 8, 9, 10: no label |
 | `valence`, `arousal` | -1..1; empty, NaN, -2: no label |
 | `landmarks` | x0;y0;x1;y1;... or a list column, pixels of the picture file; empty: no label |
-| `face_x`, `face_y`, `face_width`, `face_height` | the face's box, the same pixels; empty: the whole picture |
+| `face_x`, `face_y`, `face_width`, `face_height` | the face's box, the same pixels; empty: whole picture |
 | `identity`, `source` | optional words |
 | `split` | optional: `train`, `validation` or `val`, `test`; for every row or for none |
 
@@ -174,11 +174,7 @@ def _csv(
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
             reader = csv.reader(file)
             columns = [cell.strip() for cell in next(reader, [])]
-            if (
-                header is not None
-                and not set(columns) & {*_KNOWN, *OTHER_NAMES}
-                and len(columns) == len(header)
-            ):
+            if header is not None and not set(columns) & {*_KNOWN, *OTHER_NAMES} and len(columns) == len(header):
                 rows.append((1, columns))
                 columns = list(header)
             for row in reader:
@@ -233,9 +229,7 @@ def _splits(rows: Rows, file: str) -> tuple[list[tuple[str | None, str]], list[R
         if kind is None:
             found.append((None, ""))
             refused.append(
-                Refusal(
-                    file, number, f"expected a split train, validation, val or test; got {word or 'none'}"
-                )
+                Refusal(file, number, f"expected a split train, validation, val or test; got {word or 'none'}")
             )
         elif not two_parts:
             found.append(("", ""))

@@ -105,25 +105,19 @@ def landmarks(cell: object, *, where: object) -> np.ndarray | None:
     if points.size % 2:
         raise DataError("an even number of landmark numbers", got=points.size, where=where)
     if not (np.abs(points) < _FAR).all():
-        raise DataError(
-            "landmarks in pixels", got="a number that is not finite or far too large", where=where
-        )
+        raise DataError("landmarks in pixels", got="a number that is not finite or far too large", where=where)
     return points
 
 
 def face_box(cells: tuple[object, object, object, object], *, where: object) -> Box | None:
     """x, y, width, height in whole pixels; None where all four are missing."""
     names = ("face_x", "face_y", "face_width", "face_height")
-    x, y, width, height = (
-        number(cell, name=name, where=where) for cell, name in zip(cells, names, strict=True)
-    )
+    x, y, width, height = (number(cell, name=name, where=where) for cell, name in zip(cells, names, strict=True))
     known = [not math.isnan(value) for value in (x, y, width, height)]
     if not any(known):
         return None
     if not all(known) or max(abs(x), abs(y), abs(width), abs(height)) > _FAR:
-        raise DataError(
-            "face_x, face_y, face_width and face_height in pixels", got=repr(cells)[:80], where=where
-        )
+        raise DataError("face_x, face_y, face_width and face_height in pixels", got=repr(cells)[:80], where=where)
     return round(x), round(y), round(width), round(height)
 
 

@@ -16,11 +16,11 @@ from emotion_mlflow import cache
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
-from emotion_mlflow.data.check import check_rejected
-from emotion_mlflow.data.sets import open_set
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.evaluate import load_saved, predictions_table
-from emotion_mlflow.jobs.training import Outcome, score_split
+from emotion_mlflow.jobs.faces import read_faces
+from emotion_mlflow.jobs.request import Outcome
+from emotion_mlflow.jobs.training import score_split
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import machine, registry, runs
 from emotion_mlflow.tracking.artifacts import write_artifacts
@@ -55,11 +55,11 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
         model = load_saved(*registry.download(version, folder))
         manifest, split = _faces(request, model.card, version, reporter)
         reporter.stage("decoding faces")
-        pixels = load_pixels(
-            manifest, image_size=model.size, cache_dir=request.cache_dir, progress=reporter.advance
-        )
+        pixels = load_pixels(manifest, image_size=model.size, cache_dir=request.cache_dir, progress=reporter.advance)
         tags = _tags(request, version, manifest, split, model.card)
-        name = f"evaluate {version.name or version.run_id[:8]} {version.number} on {manifest.name} {split}".replace("  ", " ")
+        name = f"evaluate {version.name or version.run_id[:8]} {version.number} on {manifest.name} {split}".replace(
+            "  ", " "
+        )
         with runs.open_run(
             experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags
         ) as run:
@@ -94,25 +94,24 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
     )
 
 
-def _faces(
-    request: EvaluateRequest, card: dict, version: registry.Version, reporter: Reporter
-) -> tuple[Manifest, str]:
+def _faces(request: EvaluateRequest, card: dict, version: registry.Version, reporter: Reporter) -> tuple[Manifest, str]:
     """The faces to score, in the order in which training scored them, and the split's name."""
-    reporter.stage("reading faces")
-    data = card["data"] if request.data == AUTO else request.data
-    manifest = open_set(
-        data, data_format=request.data_format, cache_dir=request.cache_dir, progress=reporter.advance
+    manifest = read_faces(
+        card["data"] if request.data == AUTO else request.data,
+        data_format=request.data_format,
+        max_rejected=request.max_rejected,
+        cache_dir=request.cache_dir,
+        reporter=reporter,
     )
-    if len(manifest.rejected):
-        reporter.warn(f"{len(manifest.rejected)} faces rejected")
-    check_rejected(manifest, request.max_rejected)
     own = manifest.digest() == card["data_digest"]
     split = ("test" if own else "all") if request.split == AUTO else request.split
     if split == "all":
         return manifest, split
     if not own:
         raise DataError(
-            f"--split all, since {manifest.name} is not the set this version was trained on", got=split, where="--split"
+            f"--split all, since {manifest.name} is not the set this version was trained on",
+            got=split,
+            where="--split",
         )
     return _members(manifest, registry.split_ids(version.run_id, split), split), split
 
@@ -121,7 +120,9 @@ def _members(manifest: Manifest, ids: list[str], split: str) -> Manifest:
     wanted = set(ids)
     rows = np.flatnonzero([face in wanted for face in manifest.table["id"]])
     if not len(rows) or len(rows) != len(wanted):
-        raise DataError(f"the {len(wanted)} faces of {split} that the version logged", got=len(rows), where=manifest.name)
+        raise DataError(
+            f"the {len(wanted)} faces of {split} that the version logged", got=len(rows), where=manifest.name
+        )
     return manifest.rows(rows)
 
 

@@ -21,19 +21,18 @@ import yaml
 from PIL import Image
 
 from emotion_mlflow import cache
-from emotion_mlflow.config import AUTO, DataConfig, RunConfig, as_dict
+from emotion_mlflow.checkpoints import Checkpoints
+from emotion_mlflow.config import AUTO, RunConfig, as_dict
 from emotion_mlflow.data.batches import Examples, truth_arrays
 from emotion_mlflow.data.drawing import draw_face
-from emotion_mlflow.data.leaks import find_twins, leaks
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
-from emotion_mlflow.data.check import check_rejected
-from emotion_mlflow.data.sets import open_set
-from emotion_mlflow.data.splits import cut
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.evaluate import Scored, answer, load_saved, predictions_table, score
 from emotion_mlflow.features import compute_features
-from emotion_mlflow.labels import EXPRESSIONS, TASKS
+from emotion_mlflow.jobs.faces import Faces, cut_faces, mean_affect, mean_shape, read_faces
+from emotion_mlflow.jobs.request import Outcome, TrainRequest
+from emotion_mlflow.labels import EXPRESSIONS, SPLITS, TASKS
 from emotion_mlflow.metrics.suite import selection_score
 from emotion_mlflow.models.build import Parts, build
 from emotion_mlflow.models.facts import backbone_facts
@@ -45,75 +44,27 @@ from emotion_mlflow.tracking.artifacts import write_artifacts
 from emotion_mlflow.train import Fitted, fit
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainRequest:
-    """What a user asked for; `auto` is decided by the faces."""
-
-    backbone: str
-    recipe: str = AUTO
-    weights: str = AUTO
-    tasks: tuple[str, ...] = ()
-    """Empty: those the data has labels for."""
-    data: DataConfig = field(default_factory=DataConfig)
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    """Fields by `section.name`."""
-    experiment: str = "emotion"
-    model_name: str = "emotion"
-    tracking_uri: str | None = None
-    register: bool = True
-    show_faces: str = AUTO
-    cache_dir: Path = field(default_factory=cache.default_cache_dir)
-    cache_limit: float = cache.DEFAULT_LIMIT
-    command: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A finished job."""
-
-    run_id: str
-    model_name: str | None
-    model_version: str | None
-    backbone: str
-    recipe: str
-    seconds: float
-    scores: dict[str, float]
-    tracking_uri: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faces:
-    """The cut set and its pixels."""
-
-    manifest: Manifest
-    pixels: np.ndarray
-    data_digest: str
-    """Of the whole set before the cut: `evaluate` recognises it by this."""
-    selected_on_test: bool
-
-    def split(self, name: str) -> tuple[Manifest, np.ndarray]:
-        """(faces, pixels) of a split; `val` is `test` where validation was on the test faces."""
-        name = "test" if self.selected_on_test and name == "val" else name
-        rows = np.flatnonzero((self.manifest.table["split"] == name).to_numpy())
-        return self.manifest.rows(rows), self.pixels[rows]
-
-
 def train(request: TrainRequest, reporter: Reporter) -> Outcome:
     """Trains, scores, logs and registers; every score is taken from the saved model read back."""
     started = time.perf_counter()
     runs.connect(request.tracking_uri)
     backbone_facts(request.backbone)
-    manifest, data_digest = _read_faces(request, reporter)
-    config = _resolve(request, manifest)
-    manifest = _cut(config, manifest, reporter)
+    read = read_faces(
+        request.data.data,
+        data_format=request.data.data_format,
+        max_rejected=request.data.max_rejected,
+        cache_dir=request.cache_dir,
+        reporter=reporter,
+    )
+    config = _resolve(request, read)
+    manifest, leaks = cut_faces(read, config.data, reporter)
     tags = {"backbone": config.model.backbone, "recipe": config.recipe, "data_name": manifest.name}
     name = f"{config.model.backbone} {config.recipe} seed {config.training.rng_seed}"
-    with runs.open_run(
-        experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags
-    ) as run:
+    with runs.open_run(experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags) as run:
         reporter.note(_summary(config, manifest))
         work = _Work(request=request, config=config, run=run, reporter=reporter)
-        return work.through(manifest, data_digest, started)
+        run.log_scores({"data/rejected": len(read.rejected), "data/leaks": leaks})
+        return work.through(manifest, read.digest(), started)
 
 
 @dataclass(kw_only=True)
@@ -139,11 +90,12 @@ class _Work:
         self._log_inputs(faces, parts)
         with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as scratch:
             folder = Path(scratch)
-            fitted = self._fit(parts, faces, folder)
+            fitted = self._fit(parts, faces)
             files = self._save(parts, faces, folder)
             scored = self._score(faces, *files)
             scores = {name: value for one in scored.values() for name, value in one.named().items()}
             version = self._finish(fitted, faces, parts, scored, scores, folder, files, started)
+        Checkpoints(self.request.cache_dir / "checkpoints" / self.run.run_id).remove()
         cache.trim(self.request.cache_dir, limit_gb=self.request.cache_limit)
         return Outcome(
             run_id=self.run.run_id,
@@ -174,7 +126,7 @@ class _Work:
 
     def _log_inputs(self, faces: Faces, parts: Parts) -> None:
         ids = {}
-        for split in ("train", "val", "test"):
+        for split in SPLITS:
             part, _ = faces.split(split)
             ids[split] = part.table["id"].tolist()
             self.run.log_dataset(part, split=split, digest=part.digest())
@@ -210,20 +162,21 @@ class _Work:
     def _build(self, training: Manifest) -> Parts:
         self.reporter.stage("building the network")
         truth = truth_arrays(training)
-        return build(
-            self.config.model, mean_shape=_mean_shape(truth), mean_affect=(_mean(truth, "valence"), _mean(truth, "arousal"))
-        )
+        shape = mean_shape(truth)
+        return build(self.config.model, mean_shape=shape, mean_affect=mean_affect(truth))
 
-    def _fit(self, parts: Parts, faces: Faces, folder: Path) -> Fitted:
+    def _fit(self, parts: Parts, faces: Faces) -> Fitted:
         examples = [self._examples(parts, *faces.split(split)) for split in ("train", "val")]
         self.reporter.stage("training")
         try:
-            return fit(self.config, parts, *examples, sink=Both(self.reporter, self))
+            kept = Checkpoints(self.request.cache_dir / "checkpoints" / self.run.run_id)
+            fitted = fit(self.config, parts, *examples, sink=Both(self.reporter, self), checkpoints=kept)
         except BaseException:
-            self._keep_history(folder)
+            self._keep_history()
             raise
+        return fitted
 
-    def _keep_history(self, folder: Path) -> None:
+    def _keep_history(self) -> None:
         """What a stopped training has: its epochs so far."""
         if self.rows:
             self.run.client.log_text(self.run.run_id, pd.DataFrame(self.rows).to_csv(index=False), "history.csv")
@@ -251,7 +204,9 @@ class _Work:
             "expressions": list(EXPRESSIONS),
             "tasks": list(self.config.model.tasks),
             "image_size": self.config.model.image_size,
-            "pixels": "unit" if self.config.model.pixels == "unit" else backbone_facts(self.config.model.backbone).pixels,
+            "pixels": "unit"
+            if self.config.model.pixels == "unit"
+            else backbone_facts(self.config.model.backbone).pixels,
             "landmark_points": test.layout.points,
             "landmark_layout": test.layout.name,
             "network_sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
@@ -269,7 +224,7 @@ class _Work:
         self.reporter.stage("scoring the saved model")
         model = load_saved(network, card)
         scored = {}
-        for number, split in enumerate(("train", "val", "test")):
+        for number, split in enumerate(SPLITS):
             manifest, pixels = faces.split(split)
             scored[split] = score_split(model, manifest, pixels, split=split)
             self.reporter.advance(number + 1, 3)
@@ -353,20 +308,6 @@ def example_picture() -> bytes:
     return buffer.getvalue()
 
 
-def _read_faces(request: TrainRequest, reporter: Reporter) -> tuple[Manifest, str]:
-    reporter.stage("reading faces")
-    manifest = open_set(
-        request.data.data,
-        data_format=request.data.data_format,
-        cache_dir=request.cache_dir,
-        progress=reporter.advance,
-    )
-    if len(manifest.rejected):
-        reporter.warn(f"{len(manifest.rejected)} of {len(manifest) + len(manifest.rejected)} faces rejected: rejected.csv")
-    check_rejected(manifest, request.data.max_rejected)
-    return manifest, manifest.digest()
-
-
 def _resolve(request: TrainRequest, manifest: Manifest) -> RunConfig:
     config = resolve(request.recipe, request.backbone, drawn=manifest.drawn, labelled=manifest.tasks())
     changes = dict(request.overrides)
@@ -381,47 +322,14 @@ def _resolve(request: TrainRequest, manifest: Manifest) -> RunConfig:
     return replace(config, data=data).override(changes)
 
 
-def _cut(config: RunConfig, manifest: Manifest, reporter: Reporter) -> Manifest:
-    reporter.stage("cutting splits")
-    table = manifest.table
-    twins = find_twins(table["content_hash"].to_numpy().astype(str), table["picture_hash"].to_numpy())
-    whole = cut(
-        manifest,
-        split_seed=config.data.split_seed,
-        twins=twins,
-        limit=config.data.limit or None,
-        selected_on_test=config.data.selected_on_test,
-        drop_leaks=config.data.drop_leaks,
-    )
-    found = leaks(whole, twins if len(whole) == len(manifest) else _twins_of(whole))
-    if len(found):
-        reporter.warn(f"{len(found)} pictures stand in more than one split (leaks): --drop-leaks leaves the twins out")
-    return whole
-
-
-def _twins_of(manifest: Manifest) -> Any:
-    table = manifest.table
-    return find_twins(table["content_hash"].to_numpy().astype(str), table["picture_hash"].to_numpy())
-
-
 def _summary(config: RunConfig, manifest: Manifest) -> str:
     counts = manifest.table["split"].value_counts()
-    faces = ", ".join(f"{counts.get(split, 0):,} {split}" for split in ("train", "val", "test") if counts.get(split, 0))
+    faces = ", ".join(f"{counts.get(split, 0):,} {split}" for split in SPLITS if counts.get(split, 0))
     model = config.model
     return (
         f"{model.backbone}, recipe {config.recipe}, weights {Path(model.weights).name}, tasks {' '.join(model.tasks)}, "
         f"{model.image_size} px, {config.training.epochs} epochs; faces of {manifest.name}: {faces}"
     )
-
-
-def _mean(truth: Mapping[str, np.ndarray], task: str) -> float:
-    labelled = truth[f"{task}_labelled"] > 0
-    return float(truth[task][labelled].mean()) if labelled.any() else 0.0
-
-
-def _mean_shape(truth: Mapping[str, np.ndarray]) -> np.ndarray:
-    labelled = truth["landmarks_labelled"] > 0
-    return truth["landmarks"][labelled].mean(axis=0) if labelled.any() else np.zeros(truth["landmarks"].shape[1])
 
 
 def _cost(fitted: Fitted, parts: Parts, network: Path, started: float) -> dict[str, float]:

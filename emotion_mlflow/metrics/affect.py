@@ -73,8 +73,7 @@ def corr_of(sample: Moments) -> np.ndarray:
 def ccc_of(sample: Moments) -> np.ndarray:
     """Lin's concordance correlation from moments."""
     distance = (sample.mean_true - sample.mean_predicted) ** 2
-    # + 0.0 turns the -0.0 of a collapsed model into 0.0, which prints without a sign
-    return ratio(2 * sample.covariance, sample.variance_true + sample.variance_predicted + distance) + 0.0
+    return ratio(2 * sample.covariance, sample.variance_true + sample.variance_predicted + distance)
 
 
 def _deviations(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -110,9 +110,7 @@ def ece(true: np.ndarray, probabilities: np.ndarray, *, bins: int = CALIBRATION_
     return float(ratio(np.abs(np.bincount(places, weights=gaps, minlength=bins)).sum(), len(gaps)))
 
 
-def calibration_gaps(
-    true: np.ndarray, probabilities: np.ndarray, *, bins: int
-) -> tuple[np.ndarray, np.ndarray]:
+def calibration_gaps(true: np.ndarray, probabilities: np.ndarray, *, bins: int) -> tuple[np.ndarray, np.ndarray]:
     """(right - confidence, bin) of each labelled face, (N,) each; bin m of M is confidence (m/M, (m+1)/M]."""
     confidence = probabilities.max(axis=1, initial=0.0).astype(float)
     edges = np.linspace(0.0, 1.0, bins + 1)
@@ -156,9 +154,7 @@ def roc_curve(true: np.ndarray, probabilities: np.ndarray, label: int) -> tuple[
     return np.r_[0, false_alarms] / false_alarms[-1], np.r_[0, hits] / hits[-1]
 
 
-def precision_recall_curve(
-    true: np.ndarray, probabilities: np.ndarray, label: int
-) -> tuple[np.ndarray, np.ndarray]:
+def precision_recall_curve(true: np.ndarray, probabilities: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray]:
     """(precision, recall) of one class against the rest, recall falling from 1 to 0, ending in (1, 0).
 
     Both are empty where the class, or every other, has no labelled face. Draw it in steps: straight lines
@@ -190,9 +186,7 @@ def per_class(true: np.ndarray, predicted: np.ndarray) -> tuple[ClassScores, ...
     right, support, answers = _diagonal(table), table.sum(1), table.sum(0)
     precision, recall, f1 = ratio(right, answers), ratio(right, support), ratio(2 * right, support + answers)
     return tuple(
-        ClassScores(
-            name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]), int(answers[i])
-        )
+        ClassScores(name, float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]), int(answers[i]))
         for i, name in enumerate(EXPRESSIONS)
     )
 

@@ -33,9 +33,7 @@ class ResampledSuite:
     """All figures of one model's answers, ready to be read on any resample of its faces."""
 
     def __init__(self, answers: Answers, *, layout: LandmarkLayout | None = None) -> None:
-        self._rows = {
-            task: np.flatnonzero(labelled_rows(answers, task, layout=layout)) for task in answers.tasks()
-        }
+        self._rows = {task: np.flatnonzero(labelled_rows(answers, task, layout=layout)) for task in answers.tasks()}
         self._tasks = {task: _task(answers.rows(rows), task, layout) for task, rows in self._rows.items()}
         self._faces = len(answers)
 

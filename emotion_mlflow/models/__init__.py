@@ -1,1 +1,1 @@
-"""Networks: backbones, heads, losses, and how they are put together. The only rooms above `features` that know Keras."""
+"""Networks: backbones, heads, losses, and how they are put together."""

@@ -80,10 +80,12 @@ def _with_imagenet(make: type, shape: tuple[int, int, int], name: str) -> keras.
     try:
         with contextlib.redirect_stdout(io.StringIO()):  # Keras prints its progress there, where `--json` goes
             return make(include_top=False, weights="imagenet", input_shape=shape)
-    except Exception as error:  # Keras raises a bare Exception when a download fails
+    except Exception as error:  # noqa: BLE001  Keras raises a bare Exception when a download fails
         reason = str(error).splitlines()[0][:120]
         raise WeightsError(
-            "ImageNet weights that can be downloaded, or --weights none, or --weights FILE", got=reason, where=name
+            "ImageNet weights that can be downloaded, or --weights none, or --weights FILE",
+            got=reason,
+            where=name,
         ) from None
 
 
@@ -94,7 +96,7 @@ def _load_file(network: keras.Model, file: Path, name: str) -> None:
         raise WeightsError("a file named *.weights.h5, as Keras saves weights", got=file.name, where="--weights")
     try:
         network.load_weights(file)
-    except Exception as error:  # h5py and Keras raise ValueError, OSError, KeyError and others by the kind of damage
+    except Exception as error:  # noqa: BLE001  h5py and Keras raise ValueError, OSError, KeyError and others by the kind of damage
         reason = " ".join(str(error).split())[:120]
         raise WeightsError(f"a weights file that fits {name}", got=reason, where=file) from None
     if not all(np.isfinite(array).all() for array in network.get_weights()):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from emotion_mlflow.config import ModelConfig
-from emotion_mlflow.labels import AFFECT_HIGH, AFFECT_LOW
+from emotion_mlflow.labels import AFFECT_HIGH, AFFECT_LOW, PIXEL_CENTRE
 from emotion_mlflow.models.backbones import CAFFE_MEAN, Trunk, load_trunk, set_batch_norm
 from emotion_mlflow.models.facts import backbone_facts
 from emotion_mlflow.models.heads import build_heads
@@ -70,7 +70,9 @@ def build(config: ModelConfig, *, mean_shape: np.ndarray, mean_affect: tuple[flo
             network = keras.Model(network.input, network.get_layer(trunk.deepest_stage).output, name=network.name)
     pixels = keras.Input((config.image_size, config.image_size, 3), name="pixels")
     maps = network(_preprocess(pixels, config))
-    features = keras.Model(pixels, keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")(maps), name="features")
+    features = keras.Model(
+        pixels, keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")(maps), name="features"
+    )
     heads = build_heads(features.output.shape[-1], config=config, mean_shape=mean_shape, mean_affect=mean_affect)
     whole = keras.Model(pixels, heads(features.output), name="whole")
     return Parts(config=config, trunk=trunk, features=features, heads=heads, whole=whole, frozen_norms=frozen_norms)
@@ -92,4 +94,4 @@ def _in_pixels(shares: keras.KerasTensor, pixels: keras.KerasTensor) -> keras.Ke
     width = keras.ops.sum(keras.ops.ones_like(pixels[:, 0, :, 0]), axis=1, keepdims=True)
     points = keras.layers.Reshape((-1, 2))(shares)
     scaled = points * keras.ops.expand_dims(keras.ops.concatenate([width, height], axis=-1), axis=1)
-    return keras.layers.Reshape((shares.shape[-1],), name="landmark_pixels")(scaled)
+    return keras.layers.Reshape((shares.shape[-1],), name="landmark_pixels")(scaled - PIXEL_CENTRE)

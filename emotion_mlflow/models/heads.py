@@ -8,7 +8,9 @@ from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.models.losses import LANDMARK_UNIT
 
 
-def build_heads(features: int, *, config: ModelConfig, mean_shape: np.ndarray, mean_affect: tuple[float, float]) -> keras.Model:
+def build_heads(
+    features: int, *, config: ModelConfig, mean_shape: np.ndarray, mean_affect: tuple[float, float]
+) -> keras.Model:
     """(N, features) -> dict of expression logits (N, 8), valence and arousal (N, 1), landmarks (N, 2K).
 
     Valence and arousal are linear, started at the training mean and clipped only in the answer: a tanh saturates
@@ -35,5 +37,9 @@ def _dense(units: int, name: str, *, start: float = 0.0) -> keras.layers.Dense:
     """A small start: the first answer is nearly `start` for every face, so that no task shakes the backbone at once."""
     kernel = keras.initializers.RandomNormal(stddev=0.01)
     return keras.layers.Dense(
-        units, kernel_initializer=kernel, bias_initializer=keras.initializers.Constant(start), dtype="float32", name=name
+        units,
+        kernel_initializer=kernel,
+        bias_initializer=keras.initializers.Constant(start),
+        dtype="float32",
+        name=name,
     )

@@ -36,7 +36,10 @@ def task_losses(
             continue
         else:
             face = _affect_loss(truth[task], answer[:, 0], config.affect_loss)
-        losses[task] = (tf.math.divide_no_nan(tf.reduce_sum(face * mask), tf.reduce_sum(mask)), tf.reduce_sum(mask))
+        losses[task] = (
+            tf.math.divide_no_nan(tf.reduce_sum(face * mask), tf.reduce_sum(mask)),
+            tf.reduce_sum(mask),
+        )
     return losses
 
 
@@ -75,8 +78,10 @@ def _landmark_loss(truth: tf.Tensor, answer: tf.Tensor, kind: str) -> tf.Tensor:
     return tf.reduce_mean(tf.where(error < WING_WIDTH, bend, error - offset), axis=-1) / WING_WIDTH
 
 
-def landmark_error(truth: tf.Tensor, answer: tf.Tensor, size: tf.Tensor, outer_eyes: tuple[int, int] | None) -> tf.Tensor:
-    """(N,) NME of each face: mean point error / outer-eye distance, or / sqrt(width * height) of the true points' box."""
+def landmark_error(
+    truth: tf.Tensor, answer: tf.Tensor, size: tf.Tensor, outer_eyes: tuple[int, int] | None
+) -> tf.Tensor:
+    """(N,) NME of each face: mean point error / outer-eye distance, or / the root of the points' box."""
     pixels = tf.cast(size[:, None, :], tf.float32)
     true = tf.reshape(truth, (tf.shape(truth)[0], -1, 2)) * pixels
     found = tf.reshape(tf.cast(answer, tf.float32), tf.shape(true)) * pixels

@@ -50,7 +50,12 @@ class Network(keras.Model):
         return tf.add_n(weighted)
 
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
     ) -> tf.Tensor:
         """The total loss of a batch; keeps the tasks' own losses for the epoch's figures."""
         losses = task_losses(y, y_pred, config=self.settings, class_weights=self.class_weights)

@@ -65,9 +65,7 @@ def affect_density(name: str, true: np.ndarray, predicted: np.ndarray) -> Figure
     """
     known = np.isfinite(true)
     x, y = true[known], predicted[known]
-    figure = canvas(
-        f"{name.capitalize()}, CCC {number(ccc(x, y))}, n = {count(int(known.sum()), 'face')}", height=6.2
-    )
+    figure = canvas(f"{name.capitalize()}, CCC {number(ccc(x, y))}, n = {count(int(known.sum()), 'face')}", height=6.2)
     axes = figure.add_subplot()
     cells = _hexagons(axes, x, np.clip(y, -EDGE, EDGE), "#D0E1F2", "#08306B")
     axes.plot([-1, 1], [-1, 1], color=INK, linewidth=1.2, linestyle="--", label="answer = truth")
@@ -75,7 +73,7 @@ def affect_density(name: str, true: np.ndarray, predicted: np.ndarray) -> Figure
     beyond = int((np.abs(y) > EDGE).sum())
     dress(
         axes,
-        title=f"{beyond} answers beyond the frame are drawn on it" if beyond else "",
+        title=f"{count(beyond, 'answer')} beyond the frame, drawn on it" if beyond else "",
         x=f"{name}: truth",
         y=f"{name}: answer",
     )
@@ -123,9 +121,7 @@ def _hexagons(axes: Axes, x: np.ndarray, y: np.ndarray, light: str, dark: str) -
     """Faces a cell by shade, logarithmic; one face is `light`, which differs from white paper."""
     shades = LinearSegmentedColormap.from_list("faces", [light, dark])
     # One border for truth and answer, or cells of the same data would differ in size.
-    cells = axes.hexbin(
-        x, y, gridsize=36, extent=(-EDGE, EDGE, -EDGE, EDGE), mincnt=1, cmap=shades, linewidths=0.2
-    )
+    cells = axes.hexbin(x, y, gridsize=36, extent=(-EDGE, EDGE, -EDGE, EDGE), mincnt=1, cmap=shades, linewidths=0.2)
     cells.set_norm(LogNorm(1, max(2.0, float(np.asarray(cells.get_array()).max()))))
     return cells
 

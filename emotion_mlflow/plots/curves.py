@@ -56,11 +56,7 @@ def learning_curves(history: pd.DataFrame, *, best_epoch: int | None) -> Figure:
 def detail_curves(history: pd.DataFrame, *, best_epoch: int | None) -> Figure | None:
     """Every metric that `learning_curves` leaves out (losses a task, MAE, ...); None: there is none."""
     keys = [key for key in _metrics(history) if key not in (*HEADLINE, "landmarks/nme_box")]
-    return (
-        _grid("Learning curves: losses a task and further scores", history, keys, best_epoch)
-        if keys
-        else None
-    )
+    return _grid("Learning curves: losses a task and further scores", history, keys, best_epoch) if keys else None
 
 
 def learning_rate_curve(history: pd.DataFrame) -> Figure:

@@ -51,7 +51,7 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, names: tuple[str, 
     answered = counts.sum(axis=0).tolist()
     axes.set_xticks(range(len(names)), [f"{name}\n({n:,})" for name, n in zip(names, answered, strict=True)])
     if max(len(name) for name in names) > 9:  # wider than a cell
-        axes.tick_params(axis="x", rotation=40)
+        axes.tick_params(axis="x", rotation=90)
     colour_bar(figure, axes, cells, "share of the true class")
     return figure
 
@@ -69,9 +69,7 @@ def roc_curves(true: np.ndarray, probabilities: np.ndarray, names: tuple[str, ..
     rising = [np.r_[0, np.interp(places, false_alarms, hits)] for false_alarms, hits in curves if len(hits)]
     for part in (axes, *_corner(axes, areas)):
         for label, (false_alarms, hits) in enumerate(curves):
-            _class_curve(
-                part, label, false_alarms, hits, f"{names[label]} {_area(areas[label], faces[label])}"
-            )
+            _class_curve(part, label, false_alarms, hits, f"{names[label]} {_area(areas[label], faces[label])}")
         _macro_curve(part, np.r_[0, places], rising, macro, names)
     dress(axes, title="each class against the rest", x="false positive rate", y="true positive rate")
     _unit_frame(axes)
@@ -96,9 +94,7 @@ def precision_recall_curves(
         text = f"{names[label]} {_area(areas[label], faces[label])}{share}"
         _class_curve(axes, label, recall[::-1], precision[::-1], text, drawstyle="steps-pre")
     places = np.linspace(0, 1, 501)
-    steps = [
-        precision[::-1][np.searchsorted(recall[::-1], places)] for precision, recall in curves if len(recall)
-    ]
+    steps = [precision[::-1][np.searchsorted(recall[::-1], places)] for precision, recall in curves if len(recall)]
     _macro_curve(axes, places, steps, macro, names)
     dress(axes, title="each class against the rest", x="recall", y="precision")
     _unit_frame(axes)
@@ -140,18 +136,14 @@ def _cell(axes: Axes, row: int, column: int, faces: int, share: float) -> None:
     colour = "white" if share > 0.68 else INK  # where both have the same contrast on this blue, about 4
     axes.text(column, row, f"{faces:,}\n{share:.0%}", ha="center", va="center", fontsize=SMALL, color=colour)
     if row == column:
-        axes.add_patch(
-            Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False, edgecolor=VAL, linewidth=1.5)
-        )
+        axes.add_patch(Rectangle((column - 0.47, row - 0.47), 0.94, 0.94, fill=False, edgecolor=VAL, linewidth=1.5))
 
 
 def _area(area: float, faces: int) -> str:
     return number(area) if faces else f"{UNDEFINED} (no faces)"
 
 
-def _class_curve(
-    axes: Axes, label: int, x: np.ndarray, y: np.ndarray, text: str, drawstyle: str = "default"
-) -> None:
+def _class_curve(axes: Axes, label: int, x: np.ndarray, y: np.ndarray, text: str, drawstyle: str = "default") -> None:
     style = CLASS_STYLES[label]
     if too_light(style.colour):
         axes.plot(x, y, color=SOFT, linestyle=style.line, linewidth=3.6, drawstyle=drawstyle)
@@ -171,9 +163,7 @@ def _class_curve(
     )
 
 
-def _macro_curve(
-    axes: Axes, x: np.ndarray, curves: list[np.ndarray], macro: str, names: tuple[str, ...]
-) -> None:
+def _macro_curve(axes: Axes, x: np.ndarray, curves: list[np.ndarray], macro: str, names: tuple[str, ...]) -> None:
     """Mean of the classes' curves; where a class has no faces, of the others, and the legend says so."""
     if not curves:
         return
@@ -186,7 +176,7 @@ def _corner(axes: Axes, areas: np.ndarray) -> list[Axes]:
     if not np.nan_to_num(areas).max() > 0.85:
         return []
     inset = axes.inset_axes((0.54, 0.07, 0.44, 0.36), xlim=(-0.003, 0.25), ylim=(0.7, 1.01))
-    dress(inset, title="this corner, enlarged")
+    dress(inset, title="boxed corner, enlarged")
     axes.add_patch(Rectangle((0, 0.7), 0.25, 0.305, fill=False, edgecolor=SOFT, linewidth=1))
     return [inset]
 

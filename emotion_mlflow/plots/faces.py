@@ -55,9 +55,7 @@ def face_faults(answers: Answers, *, layout: LandmarkLayout | None) -> dict[str,
     """
     faults: dict[str, np.ndarray] = {}
     if answers.probabilities is not None:
-        given = answers.probabilities[
-            np.arange(len(answers.expression_true)), np.maximum(answers.expression_true, 0)
-        ]
+        given = answers.probabilities[np.arange(len(answers.expression_true)), np.maximum(answers.expression_true, 0)]
         faults["expression"] = np.where(answers.expression_true >= 0, 1 - given, np.nan)
     pairs = [(answers.valence_true, answers.valence), (answers.arousal_true, answers.arousal)]
     squares = [(true - answer) ** 2 for true, answer in pairs if answer is not None]
@@ -68,9 +66,7 @@ def face_faults(answers: Answers, *, layout: LandmarkLayout | None) -> dict[str,
     return {task: fault for task, fault in faults.items() if np.isfinite(fault).any()}
 
 
-def choose_faces(
-    answers: Answers, *, layout: LandmarkLayout | None, count: int = 8
-) -> tuple[FaceChoice, ...]:
+def choose_faces(answers: Answers, *, layout: LandmarkLayout | None, count: int = 8) -> tuple[FaceChoice, ...]:
     """The `count` worst and best faces of each task; with few faces each is in one of the two only."""
     choices = []
     for task, fault in face_faults(answers, layout=layout).items():
@@ -220,7 +216,7 @@ def _points(axes: Axes, true: np.ndarray | None, answer: np.ndarray | None, plac
         look = {"color": TRAIN, "markersize": 3.5, "markerfacecolor": "white", "markeredgewidth": 1.0}
         axes.plot(true[place, 0::2], true[place, 1::2], "o", **look)
     if answer is not None:
-        for colour, size, width in (("white", 5.0, 2.6), (VAL, 4.0, 1.3)):
+        for colour, size, width in (("white", 4.4, 2.2), (VAL, 3.8, 1.2)):
             look = {"color": colour, "markersize": size, "markeredgewidth": width}
             axes.plot(answer[place, 0::2], answer[place, 1::2], "x", **look)
 
@@ -228,6 +224,7 @@ def _points(axes: Axes, true: np.ndarray | None, answer: np.ndarray | None, plac
 def _caption(axes: Axes, picture: np.ndarray, words: str) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.set_anchor("N")  # else the row's spare height pushes the caption over the border
     # Landmarks may lie outside the picture (FACTS: 1.5 % of AffectNet's points), which must not shrink it.
     axes.set_xlim(-0.5, picture.shape[1] - 0.5)
     axes.set_ylim(picture.shape[0] - 0.5, -0.5)

@@ -19,9 +19,7 @@ def landmark_errors(errors: np.ndarray, layout: LandmarkLayout) -> Figure:
     known = errors[np.isfinite(errors)]
     by_eyes = layout.outer_eyes is not None
     name = "NME" if by_eyes else "NME (box)"
-    figure = canvas(
-        f"Landmark errors, {name} {number(nme(errors), 4)}, n = {count(len(known), 'face')}", height=4.8
-    )
+    figure = canvas(f"Landmark errors, {name} {number(nme(errors), 4)}, n = {count(len(known), 'face')}", height=4.8)
     axes = figure.add_subplot()
     places, shares = error_curve(errors, REACH)
     axes.plot(

@@ -15,6 +15,7 @@ from typing import Any, Union
 
 import mlflow
 import numpy as np
+import pydantic
 from PIL import Image
 
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
@@ -22,8 +23,19 @@ TASKS = ("expression", "valence", "arousal", "landmarks")
 PREPROCESSING = {"caffe": "preprocess_caffe", "raw": "preprocess_raw", "unit": "preprocess_unit"}
 LARGEST_PICTURE = 50_000_000  # pixels; a bomb is refused by its header
 FORMAT = 1
+PIXEL_CENTRE = 0.5  # landmark (0, 0) is the centre of the first pixel
 
 Picture = Union[bytes, list[list[list[int]]]]  # noqa: UP007  MLflow reads this form from type hints
+
+
+class Affect(pydantic.BaseModel):
+    """One face's answer; what was not learnt is absent."""
+
+    expression: str | None = None
+    probabilities: dict[str, float] | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    landmarks: list[list[float]] | None = None
 
 
 class AffectModel(mlflow.pyfunc.PythonModel):
@@ -48,7 +60,9 @@ class AffectModel(mlflow.pyfunc.PythonModel):
         self.tasks = [task for task in TASKS if task in self.card["tasks"]]
         return self
 
-    def predict(self, context: Any, model_input: list[Picture], params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self, context: Any, model_input: list[Picture], params: dict[str, Any] | None = None
+    ) -> list[Affect]:
         """One answer a face.
 
         Each input is an image file's bytes (base64 text over HTTP) or pixels (H, W, 3) of 0-255. Landmarks are
@@ -76,7 +90,7 @@ class AffectModel(mlflow.pyfunc.PythonModel):
             parts.append({task: np.asarray(values)[:faces] for task, values in self._call(batch).items()})
         answers = {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
         if "landmarks" in answers:
-            answers["landmarks"] = answers["landmarks"] / np.float32(self.size)
+            answers["landmarks"] = (answers["landmarks"] + np.float32(PIXEL_CENTRE)) / np.float32(self.size)
         return answers
 
     def _call(self, batch: np.ndarray) -> dict[str, Any]:
@@ -96,7 +110,7 @@ class AffectModel(mlflow.pyfunc.PythonModel):
             if task in answers:
                 told[task] = float(answers[task][row])
         if "landmarks" in answers:
-            points = answers["landmarks"][row].reshape(-1, 2) * np.asarray(size, np.float64)
+            points = answers["landmarks"][row].reshape(-1, 2) * np.asarray(size, np.float64) - PIXEL_CENTRE
             told["landmarks"] = points.tolist()
         return told
 
@@ -114,7 +128,7 @@ def read_picture(item: Any, number: int) -> Image.Image:
     """An RGB picture from file bytes, base64 text or pixels; ValueError says which item is not one."""
     if isinstance(item, str):
         try:
-            item = base64.b64decode(item, validate=True)
+            item = base64.b64decode("".join(item.split()), validate=True)
         except binascii.Error:
             raise ValueError(f"expected base64 of an image file; got other text in item {number}") from None
     if not isinstance(item, bytes | bytearray):

@@ -5,6 +5,7 @@ People's faces leave the machine only by choice: `show_faces` governs every figu
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -15,6 +16,9 @@ from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.evaluate import Scored
+
+if TYPE_CHECKING:
+    from emotion_mlflow.plots import FacesToShow
 
 SHOW_FACES = (AUTO, "thumbnails", "none")
 
@@ -41,9 +45,7 @@ def write_artifacts(
         history.to_csv(folder / "history.csv", index=False)
     _write_intervals(folder / f"intervals_{test.split}.csv", test)
     shown = faces_to_show(test, manifest, pixels, how=how_to_show(show_faces, manifest, tracking_uri))
-    made = plots.figures(
-        test.answers, history=history, layout=manifest.layout, best_epoch=best_epoch, faces=shown
-    )
+    made = plots.figures(test.answers, history=history, layout=manifest.layout, best_epoch=best_epoch, faces=shown)
     plots.save_all(folder / "figures", made)
 
 
@@ -58,7 +60,7 @@ def how_to_show(show_faces: str, manifest: Manifest, tracking_uri: str) -> str:
     return "thumbnails" if urlsplit(tracking_uri).scheme in ("sqlite", "file", "") else "none"
 
 
-def faces_to_show(scored: Scored, manifest: Manifest, pixels: np.ndarray, *, how: str) -> "object":
+def faces_to_show(scored: Scored, manifest: Manifest, pixels: np.ndarray, *, how: str) -> "FacesToShow":
     """What figures may show of the faces: `how` is of `how_to_show`."""
     from emotion_mlflow import plots
     from emotion_mlflow.plots.faces import THUMBNAIL_SIDE

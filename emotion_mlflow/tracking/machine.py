@@ -7,7 +7,17 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "krippendorff", "pillow")
+PACKAGES = (
+    "tensorflow",
+    "keras",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "krippendorff",
+    "pillow",
+)
 
 
 def describe(command: str) -> dict[str, str]:

@@ -56,7 +56,9 @@ def register(model_uri: str, *, name: str, tags: Mapping[str, object]) -> str:
         with contextlib.redirect_stderr(io.StringIO()):  # MLflow prints its success there
             version = mlflow.register_model(model_uri, name, tags={key: str(value) for key, value in tags.items()})
     except MlflowException as error:
-        raise TrackingError("a model registry that takes a version", got=str(error).splitlines()[0][:200], where=name) from None
+        raise TrackingError(
+            "a model registry that takes a version", got=str(error).splitlines()[0][:200], where=name
+        ) from None
     return str(version.version)
 
 
@@ -91,7 +93,9 @@ def download(version: Version, folder: Path) -> tuple[Path, Path]:
     try:
         local = Path(mlflow.artifacts.download_artifacts(artifact_uri=version.uri, dst_path=str(folder)))
     except (MlflowException, OSError) as error:
-        raise ModelError("a version whose files are there", got=str(error).splitlines()[0][:200], where=version.uri) from None
+        raise ModelError(
+            "a version whose files are there", got=str(error).splitlines()[0][:200], where=version.uri
+        ) from None
     network, card = local / "artifacts" / served_name("network"), local / "artifacts" / served_name("card")
     if not (network.is_file() and card.is_file()):
         raise ModelError("network.keras and card.json", got="a model of another kind", where=version.uri)

@@ -68,8 +68,10 @@ class Run:
         """One split as an MLflow dataset: ids, contents and labels, with the split's content digest."""
         table = manifest.table[["id", "content_hash", "expression", "valence", "arousal", "identity", "source"]]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # MLflow's hint that integer columns cannot hold missing values
-            dataset = mlflow.data.from_pandas(  # type: ignore[attr-defined]
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # MLflow's hint that integer columns cannot hold missing values
+            dataset = mlflow.data.from_pandas(
                 table, source=str(manifest.root), name=f"{manifest.name}-{split}", digest=digest
             )
             mlflow.log_input(dataset, context=split)
@@ -89,7 +91,7 @@ def connect(tracking_uri: str | None) -> str:
     os.environ.update({name: value for name, value in PATIENCE.items() if held[name] is None})
     try:
         mlflow.MlflowClient().search_experiments(max_results=1)
-    except Exception as error:  # requests, SQLAlchemy and MLflow each have their own; all mean the same here
+    except Exception as error:  # noqa: BLE001  requests, SQLAlchemy and MLflow each have their own; all mean the same here
         raise TrackingError("a tracking server that answers", got=_first_line(error), where=uri) from None
     finally:
         for name, value in held.items():
@@ -131,7 +133,6 @@ def quiet_libraries() -> None:
     """Keeps MLflow's and its database's progress lines off the screen; warnings still show."""
     for name in ("mlflow", "alembic", "alembic.runtime.migration"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("mlflow.types.type_hints").setLevel(logging.ERROR)  # that it doesn't check pictures; we do
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
@@ -142,7 +143,9 @@ def _start(experiment: str, name: str) -> Any:
             return mlflow.start_run(run_name=name, log_system_metrics=True)
         return mlflow.start_run(log_system_metrics=True)
     except MlflowException as error:
-        raise TrackingError("an experiment and run that can be opened", got=_first_line(error), where=experiment) from None
+        raise TrackingError(
+            "an experiment and run that can be opened", got=_first_line(error), where=experiment
+        ) from None
 
 
 def _metrics(figures: Mapping[str, float], step: int) -> list[Metric]:

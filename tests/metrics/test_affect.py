@@ -12,7 +12,7 @@ FIGURES = (affect.mae, affect.rmse, affect.corr, affect.sagr, affect.ccc)
 # steps of 1/64: no differences so small that squaring loses them
 VALUE = st.integers(-64, 64).map(lambda step: step / 64)
 PAIRS = st.lists(st.tuples(VALUE, VALUE), min_size=1, max_size=30)
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=30, deadline=None)
 
 
 def made_up(faces, seed):

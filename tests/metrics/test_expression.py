@@ -13,7 +13,7 @@ TRUE = np.array([0, 0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 0, 1, 1, 2, 2])
 FIGURES = (expression.accuracy, expression.macro_f1, expression.kappa, expression.alpha)
 LABELS = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=40)
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=30, deadline=None)
 
 
 def made_up(faces, *, seed=0, decimals=None):
@@ -77,9 +77,7 @@ def test_curves_are_those_of_scikit_learn(label, decimals):
     for ours, theirs in zip(expression.roc_curve(true, probabilities, label), wanted, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-15)
     wanted = sklearn_metrics.precision_recall_curve(true == label, probabilities[:, label])[:2]
-    for ours, theirs in zip(
-        expression.precision_recall_curve(true, probabilities, label), wanted, strict=True
-    ):
+    for ours, theirs in zip(expression.precision_recall_curve(true, probabilities, label), wanted, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-15)
 
 

@@ -9,7 +9,7 @@ from emotion_mlflow.metrics import landmarks
 
 SQUARE = landmark_layout(8)
 ERRORS = st.lists(st.floats(0, 0.3), min_size=1, max_size=30).map(np.array)
-quick = settings(max_examples=50, deadline=None)
+quick = settings(max_examples=30, deadline=None)
 
 
 def faces(count, *, eyes=100.0):
@@ -68,9 +68,7 @@ def test_a_face_whose_true_eyes_coincide_cannot_be_measured():
 
 def test_without_a_labelled_face_figures_are_undefined_and_the_curve_is_empty():
     for errors in (np.zeros(0), np.full(3, np.nan)):
-        assert np.isnan(
-            [landmarks.nme(errors), landmarks.failure_rate(errors), landmarks.curve_area(errors)]
-        ).all()
+        assert np.isnan([landmarks.nme(errors), landmarks.failure_rate(errors), landmarks.curve_area(errors)]).all()
         assert [len(part) for part in landmarks.error_curve(errors)] == [0, 0]
 
 
@@ -81,9 +79,7 @@ def test_the_error_curve_climbs_at_each_error_and_ends_at_the_limit():
 
 
 def test_another_number_of_points_than_the_layout_has_is_told():
-    with pytest.raises(
-        DataError, match=r"expected 136 landmark numbers a face; got an array of shape \(1, 8\)"
-    ):
+    with pytest.raises(DataError, match=r"expected 136 landmark numbers a face; got an array of shape \(1, 8\)"):
         landmarks.face_errors(faces(1), np.zeros((1, 8)), IBUG_68)
     with pytest.raises(DataError, match="expected 2 faces with predicted landmarks; got 1"):
         landmarks.face_errors(faces(2), faces(1), IBUG_68)

@@ -100,6 +100,19 @@ def test_cases_reach_what_they_are_there_for():
     assert (scores["valence/ccc"] == 0).all()
 
 
+def test_a_constant_resample_of_few_faces_is_seen_as_constant():
+    """Sums of squares of .7 leave a variance of 1e-17 where there is none."""
+    given = answers().rows(np.arange(5))
+    given = replace(given, valence=np.array([0.1, 0.1, 0.3, 0.7, 0.7]), arousal=np.array([0.1, 0.3, 0.3, 0.7, 0.7]))
+    (counts,) = count_chunks(5, resamples=600, seed=5)
+    counts = counts[:, (counts[3:].sum(0) == 5) & (counts[3:] > 0).all(0)]
+    assert counts.shape[1] >= 3
+    scores = ResampledSuite(given).scores(counts)
+    for name in ("valence", "arousal"):
+        assert np.isnan(scores[f"{name}/corr"]).all()
+        assert (scores[f"{name}/ccc"] == 0).all()
+
+
 def test_counts_of_no_face_leave_every_figure_undefined():
     scores = ResampledSuite(answers()).scores(np.zeros((FACES, 2), np.int32))
     assert np.isnan(list(scores.values())).all()

@@ -8,6 +8,7 @@ import pytest
 from emotion_mlflow.errors import ConfigError, DataError
 from emotion_mlflow.labels import IBUG_68
 from emotion_mlflow.metrics import affect, expression, landmarks
+from emotion_mlflow.metrics.resampling import ResampledSuite
 from emotion_mlflow.metrics.suite import (
     PRIMARY,
     TRAIN_SCORES,
@@ -21,10 +22,7 @@ from emotion_mlflow.metrics.suite import (
 )
 
 FULL = [
-    *(
-        f"expression/{name}"
-        for name in ("accuracy", "macro_f1", "kappa", "alpha", "roc_auc", "pr_auc", "ece")
-    ),
+    *(f"expression/{name}" for name in ("accuracy", "macro_f1", "kappa", "alpha", "roc_auc", "pr_auc", "ece")),
     *(f"valence/{name}" for name in ("mae", "rmse", "corr", "sagr", "ccc")),
     *(f"arousal/{name}" for name in ("mae", "rmse", "corr", "sagr", "ccc")),
     *(f"landmarks/{name}" for name in ("nme", "failure_rate_08", "auc_08")),
@@ -76,6 +74,14 @@ def test_points_without_known_eyes_have_an_error_of_another_name():
     assert "landmarks/nme" not in scores
     assert list(scores)[-3:] == ["landmarks/nme_box", "landmarks/failure_rate_08", "landmarks/auc_08"]
     assert list(pick(scores, TRAIN_SCORES)) == [*TRAIN_SCORES[:-1], "landmarks/nme_box"]
+
+
+def test_a_layout_that_is_given_outweighs_the_one_that_the_width_suggests():
+    given, eyeless = answers(), replace(IBUG_68, name="others68", outer_eyes=None)
+    errors = landmarks.face_errors(given.landmarks_true, given.landmarks, eyeless)
+    assert suite(given, layout=eyeless)["landmarks/nme_box"] == landmarks.nme(errors)
+    resampled = ResampledSuite(given, layout=eyeless).scores(np.ones((40, 1), np.int32))
+    assert resampled["landmarks/nme_box"][0] == pytest.approx(landmarks.nme(errors))
 
 
 def test_each_task_rests_on_its_own_labelled_faces():

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -13,7 +12,7 @@ from emotion_mlflow.labels import CLASS_AFFECT
 from emotion_mlflow.metrics.suite import Answers
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def answers() -> Answers:
     """80 faces, ten a class, every task learnt; landmarks of 4 points in 100 pixels."""
     random = np.random.default_rng(0)
@@ -33,7 +32,7 @@ def answers() -> Answers:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def history() -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -59,9 +58,8 @@ def overhang() -> Callable[[Figure], float]:
     """How many pixels of what is drawn lie outside the figure's border (negative: all is inside)."""
 
     def measure(figure: Figure) -> float:
-        renderer = FigureCanvasAgg(figure).get_renderer()
-        figure.draw(renderer)
-        drawn = figure.get_tightbbox(renderer)  # inches
+        figure.draw_without_rendering()  # lays it out
+        drawn = figure.get_tightbbox()  # inches
         width, height = figure.get_size_inches()
         return float(figure.dpi * max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height))
 

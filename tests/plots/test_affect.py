@@ -37,9 +37,7 @@ def test_class_means_are_drawn_where_they_are():
 
 def test_faces_without_an_expression_label_make_a_plane_without_legend(answers):
     unlabelled = np.full(80, -1)
-    figure = affect_scatter(
-        answers.valence_true, answers.arousal_true, answers.valence, answers.arousal, unlabelled
-    )
+    figure = affect_scatter(answers.valence_true, answers.arousal_true, answers.valence, answers.arousal, unlabelled)
     assert figure.legends == []
 
 

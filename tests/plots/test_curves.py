@@ -52,9 +52,7 @@ def test_lines_hold_the_histories_values(history):
     assert drawn(loss, 1) == ([1, 2, 3], [3.1, 2.5, 2.6])
 
 
-@pytest.mark.parametrize(
-    ("rates", "scale"), [([1e-3, 1e-5], "log"), ([1e-3, 5e-4], "linear"), ([1e-3, 0.0], "linear")]
-)
+@pytest.mark.parametrize(("rates", "scale"), [([1e-3, 1e-5], "log"), ([1e-3, 5e-4], "linear"), ([1e-3, 0.0], "linear")])
 def test_the_learning_rate_is_logarithmic_where_it_spans_decades(rates, scale):
     figure = learning_rate_curve(pd.DataFrame({"epoch": [1, 2], "learning_rate": rates}))
     assert figure.axes[0].get_yscale() == scale

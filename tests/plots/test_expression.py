@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -59,7 +61,7 @@ class TestClassCurves:
 
 
 def test_the_precision_recall_macro_curve_is_the_mean_of_steps():
-    # neutral's ranking: right, wrong, right, so precision 1 up to recall .5 and 2/3 from there; happy's 1/2 throughout
+    # neutral's ranking: right, wrong, right: precision 1 up to recall .5, then 2/3; happy's is 1/2 throughout
     probabilities = np.zeros((3, 8))
     probabilities[:, 0], probabilities[:, 1] = [0.9, 0.6, 0.5], [0.1, 0.4, 0.5]
     figure = precision_recall_curves(np.array([0, 1, 0]), probabilities)
@@ -83,14 +85,10 @@ def test_the_reliability_diagram_states_ece_and_faces(words):
     assert "mean confidence 0.750, accuracy 0.500" in text
 
 
-def test_long_class_names_and_large_counts_stay_inside_the_confusion_matrix(overhang):
+@pytest.mark.parametrize("names", [EXPRESSIONS, LONG_NAMES], ids=["ours", "long"])
+def test_names_and_large_counts_stay_inside_the_confusion_matrix_and_do_not_touch(names, overhang):
     true = np.repeat(np.arange(8), 15_000)
-    assert overhang(confusion_matrix(true, true, LONG_NAMES)) < 0
-
-
-def test_class_names_below_the_confusion_matrix_do_not_touch(overhang):
-    true = np.repeat(np.arange(8), 15_000)
-    figure = confusion_matrix(true, true)
+    figure = confusion_matrix(true, true, names)
     assert overhang(figure) < 0  # draws it, which places the names
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
-    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))

@@ -44,9 +44,7 @@ def test_faults_are_doubt_distance_and_nme():
 
 
 def test_faces_without_a_label_are_never_chosen():
-    choices = choose_faces(
-        three_faces(expression_true=np.array([0, -1, 0]), valence=None, arousal=None), layout=None
-    )
+    choices = choose_faces(three_faces(expression_true=np.array([0, -1, 0]), valence=None, arousal=None), layout=None)
     assert choices == (FaceChoice("expression", "worst", (2,)), FaceChoice("expression", "best", (0,)))
 
 
@@ -77,12 +75,8 @@ def test_full_pictures_carry_id_truth_answer_and_measure(words):
         "worst_faces_affect",
         "best_faces_affect",
     ]
-    assert "b\ntrue: neutral\nanswer: happy 0.80\np(true class) 0.200" in words(
-        made["worst_faces_expression"]
-    )
-    assert "b\ntrue: v +0.00, a +0.00\nanswer: v +0.30, a +0.40\ndistance 0.500" in words(
-        made["worst_faces_affect"]
-    )
+    assert "b\ntrue: neutral\nanswer: happy 0.80\np(true class) 0.200" in words(made["worst_faces_expression"])
+    assert "b\ntrue: v +0.00, a +0.00\nanswer: v +0.30, a +0.40\ndistance 0.500" in words(made["worst_faces_affect"])
 
 
 def test_with_privacy_none_no_figure_holds_a_picture(answers, words, overhang):
@@ -113,9 +107,7 @@ def test_landmarks_move_with_the_reduced_picture():
     # the face picture is 16 wide and 8 high, the thumbnail 4 by 4: x / 4, y / 2
     points = np.tile([0.0, 0, 8, 0, 0, 8, 8, 8], (3, 1))
     answers = three_faces(probabilities=None, valence=None, arousal=None, landmarks=points)
-    shown = FacesToShow(
-        ids=list("abc"), pictures=pictures(4), sizes=np.tile([16, 8], (3, 1)), thumbnails=True
-    )
+    shown = FacesToShow(ids=list("abc"), pictures=pictures(4), sizes=np.tile([16, 8], (3, 1)), thumbnails=True)
     axes = face_figures(answers, shown, layout=None, count=1)["worst_faces_landmarks"].axes[0]
     assert axes.lines[0].get_xdata().tolist() == [0, 2, 0, 2]
     assert axes.lines[0].get_ydata().tolist() == [0, 0, 4, 4]

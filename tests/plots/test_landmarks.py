@@ -15,9 +15,7 @@ def test_the_error_curve_states_nme_failures_and_area(words):
     assert "failure above 0.08: 33.3% of faces" in text
 
 
-@pytest.mark.parametrize(
-    ("width", "ground"), [(136, "outer eye corners' distance"), (8, "size of the points' box")]
-)
+@pytest.mark.parametrize(("width", "ground"), [(136, "outer eye corners' distance"), (8, "size of the points' box")])
 def test_the_axis_names_what_the_error_is_divided_by(words, width, ground):
     assert f"mean point error / {ground}" in words(landmark_errors(ERRORS, landmark_layout(width)))
 
@@ -30,3 +28,10 @@ def test_faces_beyond_the_axis_are_counted(words, overhang):
     figure = landmark_errors(np.array([0.5, 0.7]), IBUG_68)
     assert "2 faces beyond 0.16" in words(figure)
     assert overhang(figure) < 0
+
+
+def test_the_curve_rises_in_steps_at_each_error():
+    line = landmark_errors(ERRORS, IBUG_68).axes[0].lines[0]
+    assert line.get_drawstyle() == "steps-post"
+    assert line.get_ydata() == pytest.approx([0, 1 / 3, 2 / 3, 1, 1])
+    assert line.get_xdata() == pytest.approx([0, 0.02, 0.06, 0.10, 0.16])

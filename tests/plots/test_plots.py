@@ -1,9 +1,9 @@
-import subprocess
-import sys
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from emotion_mlflow.plots import FacesToShow, figures, save_all
@@ -14,8 +14,12 @@ HISTORY = {"learning_curves", "learning_curves_details", "learning_rate"}
 NOTHING = {"history": None, "layout": None, "best_epoch": None, "faces": None}
 
 
-def test_every_task_and_the_history_have_their_figures(answers, history):
-    made = figures(answers, history=history, layout=None, best_epoch=2, faces=None)
+@pytest.fixture(scope="module")
+def made(answers, history):
+    return figures(answers, history=history, layout=None, best_epoch=2, faces=None)
+
+
+def test_every_task_and_the_history_have_their_figures(made):
     assert set(made) == EXPRESSION | AFFECT | {"landmark_errors"} | HISTORY
 
 
@@ -57,8 +61,7 @@ def test_unlabelled_faces_are_left_out_of_the_count(answers, words):
     assert "n = 50 faces" in words(made["confusion_matrix"])
 
 
-def test_pngs_are_a_thousand_pixels_wide(answers, history, tmp_path):
-    made = figures(answers, history=history, layout=None, best_epoch=2, faces=None)
+def test_pngs_are_a_thousand_pixels_wide(made, tmp_path):
     chosen = {name: made[name] for name in ("learning_rate", "landmark_errors")}
     paths = save_all(tmp_path / "figures", chosen)
     assert [path.name for path in paths] == ["learning_rate.png", "landmark_errors.png"]
@@ -68,22 +71,15 @@ def test_pngs_are_a_thousand_pixels_wide(answers, history, tmp_path):
             assert picture.convert("RGB").getpixel((999, 0)) == (255, 255, 255)
 
 
-def test_no_letter_is_smaller_than_ten_points(answers, history):
-    from matplotlib.text import Text
-
-    made = figures(answers, history=history, layout=None, best_epoch=2, faces=None)
-    sizes = {
-        text.get_fontsize() for figure in made.values() for text in figure.findobj(Text) if text.get_text()
-    }
+def test_no_letter_is_smaller_than_ten_points(made):
+    sizes = {text.get_fontsize() for figure in made.values() for text in figure.findobj(Text) if text.get_text()}
     assert min(sizes) >= 10
 
 
-def test_everything_drawn_lies_inside_its_figure(answers, history, overhang):
-    made = figures(answers, history=history, layout=None, best_epoch=2, faces=None)
+def test_everything_drawn_lies_inside_its_figure(made, overhang):
     assert {name: pixels for name in made if (pixels := overhang(made[name])) >= 0} == {}
 
 
-def test_drawing_takes_no_pyplot():
-    code = "import sys, emotion_mlflow.plots; print('matplotlib.pyplot' in sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "False"
+def test_figures_leave_nothing_behind_in_pyplot(made):
+    assert made
+    assert plt.get_fignums() == []

@@ -45,9 +45,7 @@ def lab(colour: str, eye) -> np.ndarray:
     return np.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
 
 
-@pytest.mark.parametrize(
-    "eye", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["normal", "deuteranopia", "protanopia"]
-)
+@pytest.mark.parametrize("eye", [np.eye(3), DEUTERANOPIA, PROTANOPIA], ids=["normal", "deuteranopia", "protanopia"])
 def test_any_two_class_colours_are_told_apart(eye):
     seen = [lab(style.colour, eye) for style in CLASS_STYLES]
     assert min(np.linalg.norm(one - other) for one, other in combinations(seen, 2)) > APART

@@ -1,0 +1,79 @@
+"""The faces of a job: read, checked, cut and decoded. Used by the jobs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emotion_mlflow.config import DataConfig
+from emotion_mlflow.data.check import check_rejected
+from emotion_mlflow.data.leaks import Twins, find_twins, leaks
+from emotion_mlflow.data.manifest import Manifest
+from emotion_mlflow.data.sets import open_set
+from emotion_mlflow.data.splits import cut
+from emotion_mlflow.reporter import Reporter
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """The cut set and its pixels."""
+
+    manifest: Manifest
+    pixels: np.ndarray
+    data_digest: str
+    """Of the whole set before the cut: `evaluate` recognises it by this."""
+    selected_on_test: bool
+
+    def split(self, name: str) -> tuple[Manifest, np.ndarray]:
+        """(faces, pixels) of a split; `val` is `test` where validation was on the test faces."""
+        name = "test" if self.selected_on_test and name == "val" else name
+        rows = np.flatnonzero((self.manifest.table["split"] == name).to_numpy())
+        return self.manifest.rows(rows), self.pixels[rows]
+
+
+def read_faces(data: str, *, data_format: str, max_rejected: float, cache_dir: Path, reporter: Reporter) -> Manifest:
+    """The set of `data`, with its refused faces counted; DataError where they are more than `max_rejected`."""
+    reporter.stage("reading faces")
+    manifest = open_set(data, data_format=data_format, cache_dir=cache_dir, progress=reporter.advance)
+    if len(manifest.rejected):
+        reporter.warn(f"{len(manifest.rejected)} of {len(manifest) + len(manifest.rejected)} faces rejected")
+    check_rejected(manifest, max_rejected)
+    return manifest
+
+
+def cut_faces(manifest: Manifest, config: DataConfig, reporter: Reporter) -> tuple[Manifest, int]:
+    """The set with its splits, and how many pairs of twins stand in two of them."""
+    reporter.stage("cutting splits")
+    whole = cut(
+        manifest,
+        split_seed=config.split_seed,
+        twins=_twins(manifest),
+        limit=config.limit or None,
+        selected_on_test=config.selected_on_test,
+        drop_leaks=config.drop_leaks,
+    )
+    found = len(leaks(whole, _twins(whole)))
+    if found:
+        reporter.warn(f"{found} pairs of twin pictures stand in two splits (leaks): see --drop-leaks")
+    return whole, found
+
+
+def _twins(manifest: Manifest) -> Twins:
+    return find_twins(manifest.table["content_hash"], manifest.table["picture_hash"].to_numpy())
+
+
+def mean_affect(truth: Mapping[str, np.ndarray]) -> tuple[float, float]:
+    """Mean valence and arousal of the labelled faces; 0 where none is."""
+
+    def mean(task: str) -> float:
+        labelled = truth[f"{task}_labelled"] > 0
+        return float(truth[task][labelled].mean()) if labelled.any() else 0.0
+
+    return mean("valence"), mean("arousal")
+
+
+def mean_shape(truth: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(2K,) mean landmarks of the labelled faces, in shares of the picture; 0 where none is."""
+    labelled = truth["landmarks_labelled"] > 0
+    return truth["landmarks"][labelled].mean(axis=0) if labelled.any() else np.zeros(truth["landmarks"].shape[1])
