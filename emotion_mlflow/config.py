@@ -17,6 +17,9 @@ from emotion_mlflow.labels import TASKS
 
 AUTO = "auto"
 
+SHOW_FACES = (AUTO, "thumbnails", "none")
+"""How much of people's faces figures may show."""
+
 Pixels = Literal["backbone", "unit"]
 BatchNorm = Literal["live", "frozen"]
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -87,8 +90,9 @@ class AugmentConfig:
     erase: float = 0.0  # share of faces with a rectangle painted over
 
     def __post_init__(self) -> None:
-        for name in ("flip", "erase", "zoom", "shift"):
+        for name in ("flip", "erase", "shift"):
             _need(0 <= getattr(self, name) <= 1, "a share from 0 to 1", getattr(self, name), f"augment.{name}")
+        _need(0 <= self.zoom < 1, "a share from 0 to below 1", self.zoom, "augment.zoom")
         _need(0 < self.contrast[0] <= self.contrast[1], "low,high above 0", self.contrast, "augment.contrast")
         for name in ("rotation", "brightness", "noise"):
             _need(getattr(self, name) >= 0, "a number of at least 0", getattr(self, name), f"augment.{name}")
@@ -142,6 +146,11 @@ class TrainingConfig:
             "training.label_smoothing",
         )
         _need(self.patience >= 0, "a number of epochs of at least 0", self.patience, "training.patience")
+        for name in ("weight_decay", "clip_norm"):
+            _need(getattr(self, name) >= 0, "a number of at least 0", getattr(self, name), f"training.{name}")
+        factor, wait = self.plateau_factor, self.plateau_patience
+        _need(0 < factor < 1, "a factor between 0 and 1", factor, "training.plateau_factor")
+        _need(wait >= 1, "a number of epochs of at least 1", wait, "training.plateau_patience")
         for task in TASKS:
             weight = getattr(self, f"{task}_weight")
             _need(weight >= 0, "a weight of at least 0", weight, f"training.{task}_weight")

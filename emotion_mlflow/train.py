@@ -242,7 +242,7 @@ class _Training:
         progress.history.append(row)
         if name not in row:
             raise ConfigError(f"a column of {', '.join(row)}", got=name, where="training.early_stopping")
-        value = -row[name] if name.endswith(("loss", "mae", "rmse", "nme")) else row[name]
+        value = -row[name] if name.endswith(("loss", "mae", "rmse", "nme", "nme_box")) else row[name]
         if value > progress.best_value or not self.best_weights:
             progress.best_value = value if math.isfinite(value) else -math.inf
             progress.best_epoch, self.best_weights = epoch, self.network.get_weights()

@@ -1,15 +1,30 @@
 """Fixtures for every tier. Real parts only: real pictures, a real store, real processes."""
 
+import contextlib
+import http.client
+import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+EPOCHS = 4
+SMALL = f"--backbone mobilenetv3small --weights none --recipe improved --epochs {EPOCHS} --image-size 32".split()
 
 
 @pytest.fixture(scope="session")
@@ -25,23 +40,31 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def faces(tmp_path_factory) -> Path:
-    """Forty drawn faces in AffectNet's npy form: train_set with 32, val_set with 8, one of each expression in each 8."""
+def draw_set() -> Callable[..., Path]:
+    """Draws a set in AffectNet's npy form into a folder: one of each expression in every eight faces."""
     from emotion_mlflow.data.drawing import draw_face
 
-    root = tmp_path_factory.mktemp("faces")
-    rng = np.random.default_rng(7)
-    for number in range(40):
-        part = root / ("train_set" if number < 32 else "val_set")
-        for folder in ("images", "annotations"):
-            (part / folder).mkdir(parents=True, exist_ok=True)
-        picture, labels = draw_face(rng, expression=number % 8)
-        Image.fromarray(picture).save(part / "images" / f"{number}.jpg", quality=95)
-        values = {"exp": labels.expression, "val": labels.valence, "aro": labels.arousal}
-        for name, value in values.items():
-            np.save(part / "annotations" / f"{number}_{name}.npy", np.array(str(value)))
-        np.save(part / "annotations" / f"{number}_lnd.npy", np.asarray(labels.landmarks, np.float64).reshape(-1))
-    return root
+    def draw(root: Path, *, train: int = 32, val: int = 8, seed: int = 7) -> Path:
+        rng = np.random.default_rng(seed)
+        for number in range(train + val):
+            part = root / ("train_set" if number < train else "val_set")
+            for folder in ("images", "annotations"):
+                (part / folder).mkdir(parents=True, exist_ok=True)
+            picture, labels = draw_face(rng, expression=number % 8)
+            Image.fromarray(picture).save(part / "images" / f"{number}.jpg", quality=95)
+            values = {"exp": labels.expression, "val": labels.valence, "aro": labels.arousal}
+            for name, value in values.items():
+                np.save(part / "annotations" / f"{number}_{name}.npy", np.array(str(value)))
+            np.save(part / "annotations" / f"{number}_lnd.npy", np.asarray(labels.landmarks, np.float64).reshape(-1))
+        return root
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory, draw_set) -> Path:
+    """Forty drawn faces in AffectNet's npy form: train_set with 32, val_set with 8."""
+    return draw_set(tmp_path_factory.mktemp("faces"))
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +98,199 @@ def command():
         )
 
     return run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What one real training left behind."""
+
+    uri: str
+    folder: Path
+    done: subprocess.CompletedProcess
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        return json.loads(self.done.stdout)
+
+    @property
+    def run_id(self) -> str:
+        return self.answer["run_id"]
+
+    @property
+    def client(self) -> Any:
+        import mlflow
+
+        return mlflow.MlflowClient(self.uri)
+
+    def run(self, run_id: str = "") -> Any:
+        return self.client.get_run(run_id or self.run_id)
+
+    def file(self, name: str, folder: Path, run_id: str = "") -> Path:
+        """An artifact of a run, downloaded."""
+        return Path(self.client.download_artifacts(run_id or self.run_id, name, str(folder)))
+
+    def files(self, run_id: str = "", below: str = "") -> list[str]:
+        """Every artifact of a run."""
+        found = []
+        for item in self.client.list_artifacts(run_id or self.run_id, below):
+            found += self.files(run_id, item.path) if item.is_dir else [item.path]
+        return found
+
+    def model(self, folder: Path) -> Path:
+        """The files of version 1, downloaded."""
+        import mlflow
+
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(self.uri)
+        try:
+            return Path(mlflow.artifacts.download_artifacts(artifact_uri="models:/emotion/1", dst_path=str(folder)))
+        finally:
+            mlflow.set_tracking_uri(before)
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+    def runs(self) -> list[Any]:
+        """All runs of the store."""
+        experiments = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        return self.client.search_runs(experiments)
+
+
+@pytest.fixture(scope="session")
+def small() -> list[str]:
+    """Flags of a training that takes seconds."""
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def trained(command, faces, cache, tmp_path_factory) -> Trained:
+    """One training into a store of its own, that many tests look at."""
+    folder = tmp_path_factory.mktemp("trained")
+    flags = ["--data", faces, "--cache-dir", cache, "--json"]
+    done = command("train", *SMALL, *flags, cwd=folder, PYTHONWARNINGS="")
+    assert done.returncode == 0, done.stderr
+    return Trained(uri=f"sqlite:///{folder / 'mlflow.db'}", folder=folder, done=done)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(arguments: list[str], *, health: str, cwd: Path, log: Path, **environment: str) -> Iterator[None]:
+    """A server process of this Python's environment, from its first healthy answer until it is stopped."""
+    bin_folder = str(Path(sys.executable).parent)
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    inherited["PATH"] = os.pathsep.join([bin_folder, os.environ["PATH"]])
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [f"{bin_folder}/{arguments[0]}", *arguments[1:]],
+            cwd=cwd,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=inherited | environment,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_healthy(process, health, log)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _wait_until_healthy(process: subprocess.Popen, health: str, log: Path) -> None:
+    for _ in range(480):
+        if process.poll() is not None:
+            pytest.fail(f"the server ended at once: {log.read_text()[-2000:]}")
+        try:
+            with urllib.request.urlopen(health, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.25)
+    pytest.fail(f"the server did not answer within 120 s: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable:
+    """`with serve(["mlflow", ...], health=URL, cwd=..., log=FILE):` runs a real server."""
+    return serving
+
+
+@pytest.fixture(scope="session")
+def port() -> Callable[[], int]:
+    """A port nobody listens on."""
+    return free_port
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory) -> Iterator[str]:
+    """The address of a real tracking server."""
+    folder = tmp_path_factory.mktemp("server")
+    number = free_port()
+    arguments = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
+    arguments += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(number)]
+    uri = f"http://127.0.0.1:{number}"
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with serving(arguments, health=f"{uri}/health", cwd=folder, log=folder / "log.txt", **quiet):
+        yield uri
+
+
+@dataclass(kw_only=True)
+class Counter:
+    """A proxy before the server that remembers what was asked."""
+
+    uri: str
+    requests: list[tuple[str, str, bytes]] = field(default_factory=list)
+    """(method, path, body), in order."""
+
+
+@pytest.fixture(scope="session")
+def counted(server) -> Iterator[Counter]:
+    """The same server behind a proxy that keeps every request."""
+    behind = urlsplit(server)
+    counter = Counter(uri="")
+
+    class Proxy(BaseHTTPRequestHandler):
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            counter.requests.append((self.command, self.path, body))
+            connection = http.client.HTTPConnection(behind.hostname, behind.port, timeout=60)
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            connection.request(self.command, self.path, body, headers | {"Host": behind.netloc})
+            answer = connection.getresponse()
+            content = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+            connection.close()
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = forward  # noqa: N815  http.server's names
+
+        def log_message(self, *arguments: object) -> None:
+            """Nothing on the screen."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        counter.uri = f"http://127.0.0.1:{proxy.server_address[1]}"
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield counter
+        proxy.shutdown()
+
+
+@pytest.fixture(scope="session")
+def trained_on_server(command, faces, cache, tmp_path_factory, counted) -> Trained:
+    """The same training as `trained`, tracked by the server."""
+    folder = tmp_path_factory.mktemp("trained_on_server")
+    flags = ["--data", faces, "--cache-dir", cache, "--tracking-uri", counted.uri, "--json"]
+    done = command("train", *SMALL, *flags, cwd=folder, PYTHONWARNINGS="")
+    assert done.returncode == 0, done.stderr
+    return Trained(uri=counted.uri, folder=folder, done=done)

@@ -16,36 +16,42 @@ SHARED = ("experiment", "tracking_uri", "model_name", "cache_dir")
 def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
     """Train and evaluate both backbones on drawn faces, and set their scores side by side: minutes on two cores."""
     from emotion_mlflow.cli import progress, terminal
-    from emotion_mlflow.cli.train import request_of
 
-    defaults = {("settings" if option.name == "set" else option.name): option.default for option in TRAIN}
+    requests = [_request(backbone.strip(), epochs, flags) for backbone in backbones.split(",")]
+    for request in requests:
+        request.check()
     with terminal.working():
-        from emotion_mlflow.jobs.evaluation import EvaluateRequest, evaluate
+        from emotion_mlflow.jobs.evaluation import evaluate
+        from emotion_mlflow.jobs.request import EvaluateRequest
         from emotion_mlflow.jobs.training import train
 
         outcomes = []
         watcher = progress.reporter()
         try:
-            for backbone in backbones.split(","):
-                asked = defaults | {"settings": (), "backbone": backbone, "data": "demo"} | flags
-                asked |= {"epochs": epochs} if epochs else {}
-                trained = train(request_of(asked), watcher)
-                model = f"models:/{trained.model_name}/{trained.model_version}"
-                place = request_of(asked)
-                request = EvaluateRequest(
-                    model=model,
-                    experiment=place.experiment,
-                    tracking_uri=place.tracking_uri,
-                    cache_dir=place.cache_dir,
-                    command=terminal.command_line(),
+            for request in requests:
+                trained = train(request, watcher)
+                asked = EvaluateRequest(
+                    model=f"models:/{trained.model_name}/{trained.model_version}",
+                    experiment=request.experiment,
+                    tracking_uri=request.tracking_uri,
+                    cache_dir=request.cache_dir,
+                    command=request.command,
                 )
-                outcomes.append(evaluate(request, watcher))
+                outcomes.append(evaluate(asked, watcher))
         finally:
             watcher.close()
     if as_json:
         terminal.show({"runs": [{k: v for k, v in vars(one).items() if k != "tracking_uri"} for one in outcomes]})
     else:
         _show(outcomes)
+
+
+def _request(backbone: str, epochs: int, flags: dict[str, Any]) -> Any:
+    from emotion_mlflow.cli.train import request_of
+
+    defaults = {("settings" if option.name == "set" else option.name): option.default for option in TRAIN}
+    asked = defaults | {"settings": (), "backbone": backbone, "data": "demo"} | flags
+    return request_of(asked | ({"epochs": epochs} if epochs else {}))
 
 
 def _show(outcomes: list[Any]) -> None:

@@ -17,28 +17,20 @@ def command(as_json: bool, **flags: Any) -> None:
     """
     from emotion_mlflow.cli import progress, terminal
     from emotion_mlflow.cli.train import show_outcome
+    from emotion_mlflow.jobs.request import EvaluateRequest
 
+    names = ("model", "data", "data_format", "split", "max_rejected", "experiment", "show_faces")
+    request = EvaluateRequest(
+        **{name: flags[name] for name in names},
+        tracking_uri=flags["tracking_uri"] or None,
+        cache_dir=terminal.cache_folder(flags["cache_dir"]),
+        command=terminal.command_line(),
+    )
+    request.check()  # before TensorFlow is imported, which takes seconds
     with terminal.working():
-        from emotion_mlflow.jobs.evaluation import EvaluateRequest, evaluate
+        from emotion_mlflow.jobs.evaluation import evaluate
 
         watcher = progress.reporter()
-        request = EvaluateRequest(
-            **{
-                name: flags[name]
-                for name in (
-                    "model",
-                    "data",
-                    "data_format",
-                    "split",
-                    "max_rejected",
-                    "experiment",
-                    "show_faces",
-                )
-            },
-            tracking_uri=flags["tracking_uri"] or None,
-            cache_dir=terminal.cache_folder(flags["cache_dir"]),
-            command=terminal.command_line(),
-        )
         try:
             outcome = evaluate(request, watcher)
         finally:

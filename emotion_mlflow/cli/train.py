@@ -27,12 +27,14 @@ def command(as_json: bool, **flags: Any) -> None:
     """
     from emotion_mlflow.cli import progress, terminal
 
+    request = request_of(flags)
+    request.check()  # before TensorFlow is imported, which takes seconds
     with terminal.working():
         from emotion_mlflow.jobs.training import train
 
         watcher = progress.reporter()
         try:
-            outcome = train(request_of(flags), watcher)
+            outcome = train(request, watcher)
         finally:
             watcher.close()
     if as_json:

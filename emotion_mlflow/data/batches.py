@@ -61,14 +61,15 @@ def epoch_batches(
     """One epoch in random order, changed by `config`: batches of (float32 inputs, truth dict).
 
     Batches differ by at most one face, so that none is too small for BatchNormalization; all that is random comes
-    from `rng`.
+    from `rng`. Features are mirrored only: there are none of a face that is turned or shifted.
     """
+    config = AugmentConfig(flip=config.flip) if examples.are_features else config
+    learnt = "landmarks" in tasks
     order = rng.permutation(len(examples))
-    changes = augment.draw_changes(
-        rng, len(examples), config=config, layout=examples.layout, with_landmarks="landmarks" in tasks
-    )
-    moved = augment.move_landmarks(examples.truth["landmarks"], changes, layout=examples.layout)
-    truth = {**examples.truth, "landmarks": moved} if augment.moves_pictures(config) else examples.truth
+    changes = augment.draw_changes(rng, len(examples), config=config, layout=examples.layout, with_landmarks=learnt)
+    truth = dict(examples.truth)
+    if learnt and augment.moves_pictures(config):
+        truth["landmarks"] = augment.move_landmarks(truth["landmarks"], changes, layout=examples.layout)
     noise_seeds = rng.integers(0, 2**31 - 1, size=(batch_count(len(examples), batch_size), 2), dtype=np.int64)
 
     def generate() -> Iterator[tuple[Any, ...]]:

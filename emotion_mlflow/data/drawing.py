@@ -3,7 +3,7 @@
 Everything is painted several times larger and reduced, so edges are smooth. Used by `demo`, input examples and docs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,6 +23,7 @@ _HAIRS = ((30, 26, 26), (62, 42, 32), (104, 66, 38), (160, 108, 58), (214, 172, 
 _IRISES = ((70, 44, 28), (92, 62, 34), (58, 104, 150), (76, 122, 80), (90, 104, 116))
 _CLOTHES = ((58, 82, 130), (150, 60, 64), (70, 116, 92), (214, 196, 150), (56, 56, 66), (190, 120, 70), (128, 96, 150))
 _LIP, _MOUTH, _TEETH, _TONGUE, _EYEWHITE, _INK = (176, 62, 66), (62, 14, 22), (246, 242, 232), (206, 92, 98), (250, 248, 244), (34, 26, 28)
+_FLUSH, _PALE, _TEAR = (214, 70, 56), (214, 220, 214), (168, 214, 240)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Labels:
     valence: float
     arousal: float
     landmarks: np.ndarray
-    """(68, 2) float32 pixels of the picture, iBUG order; the centre of the first pixel is (0, 0); some may lie outside."""
+    """(68, 2) float32 pixels of the picture, iBUG order; the first pixel spans 0 to 1; some may lie outside."""
     intensity: float
     covered: str
     """What hides a part of the face: "", "hand", "scarf", "fringe", "sunglasses" or "lock"."""
@@ -85,7 +86,7 @@ def draw_person(rng: np.random.Generator) -> Person:
         iris=_pick(rng, _IRISES),
         clothes=_pick(rng, _CLOTHES, jitter=20),
         hair_style=styles[rng.integers(len(styles))],
-        brow_thickness=float(rng.uniform(0.085, 0.13)),
+        brow_thickness=float(rng.uniform(0.095, 0.14)),
         lip_colour=float(rng.uniform(0.35, 0.95)),
         glasses=bool(rng.random() < 0.14),
         beard=beard,
@@ -96,8 +97,8 @@ def draw_person(rng: np.random.Generator) -> Person:
 def draw_pose(rng: np.random.Generator) -> Pose:
     """How this picture was taken: mostly near the front, turned up to about 35 degrees."""
     yaw, pitch, roll = rng.normal(0, 1, 3).clip(-2, 2) * (0.24, 0.14, 0.16)
-    x, y = rng.uniform(-7, 7, 2)
-    return Pose(yaw=yaw, pitch=pitch, roll=roll, scale=float(rng.uniform(28, 38)), x=47.5 + x, y=43.0 + y)
+    x, y = rng.uniform(-6, 6, 2)
+    return Pose(yaw=yaw, pitch=pitch, roll=roll, scale=float(rng.uniform(29, 38)), x=48.0 + x, y=43.5 + y)
 
 
 class Canvas:
@@ -112,7 +113,7 @@ class Canvas:
         return self.pose.project(points)
 
     def _large(self, points: np.ndarray) -> list[float]:
-        return (points * _LARGER + (0.5 * _LARGER - 0.5)).ravel().tolist()
+        return (points * _LARGER - 0.5).ravel().tolist()
 
     def area(self, points: np.ndarray, colour: Colour) -> None:
         self.brush.polygon(self._large(points), fill=colour)
@@ -167,6 +168,12 @@ def paint_behind(canvas: Canvas, person: Person, marks: np.ndarray) -> None:
     canvas.area(curve(canvas.flat(body)), person.clothes)
     for ear in _both(space((-1.02 * b.width, -0.12, -0.3), (-1.2 * b.width, -0.2, -0.35), (-1.16 * b.width, 0.2, -0.35), (-0.98 * b.width, 0.38, -0.3))):
         canvas.area(curve(canvas.flat(ear), closed=True), mix(skin, _LIP, 0.12))
+
+
+def flushed(person: Person, actions: Actions) -> Person:
+    """The person with the skin that the mood gives them: redder or paler."""
+    colour, share = (_FLUSH, 0.22 * actions.flush) if actions.flush > 0 else (_PALE, -0.30 * actions.flush)
+    return replace(person, skin=mix(person.skin, colour, share))
 
 
 def paint_head(canvas: Canvas, person: Person, marks: np.ndarray) -> np.ndarray:
@@ -233,7 +240,7 @@ def paint_eye(canvas: Canvas, person: Person, actions: Actions, eye: np.ndarray)
     ball = canvas.within(shape)
     ball.area(shape, _EYEWHITE)
     middle = (eye[0] + eye[3]) / 2
-    down = np.array([0, 0.09 * actions.gaze_down + 0.01]) * canvas.pose.scale
+    down = np.array([0.12 * actions.gaze_side, 0.09 * actions.gaze_down + 0.01]) * canvas.pose.scale
     look = middle + down
     size = person.build.eye_size
     ball.disc(look, mix(person.iris, _INK, 0.45), radius=0.135 * size)
@@ -243,9 +250,19 @@ def paint_eye(canvas: Canvas, person: Person, actions: Actions, eye: np.ndarray)
     canvas.keep(ball, shape)
     canvas.line(lower, mix(person.skin, (90, 40, 36), 0.55), width=0.028)
     canvas.line(upper, _INK, width=0.06)
+    if actions.tears > 0.35:
+        paint_tear(canvas, eye, length=actions.tears)
     if actions.lid_raise < 0.6:
         crease = curve(eye[:4] - np.array([0, 0.075]) * canvas.pose.scale)
         canvas.line(crease, mix(person.skin, (90, 40, 36), 0.4), width=0.025)
+
+
+def paint_tear(canvas: Canvas, eye: np.ndarray, *, length: float) -> None:
+    """A tear from the middle of the lower lid down the cheek."""
+    start = (eye[4] + eye[5]) / 2
+    fall = np.array([0, 0.55 * length]) * canvas.pose.scale
+    canvas.line(np.stack([start, start + fall]), _TEAR, width=0.07)
+    canvas.disc(start + fall, _TEAR, radius=0.075)
 
 
 def paint_brow(canvas: Canvas, person: Person, brow: np.ndarray) -> None:
@@ -279,8 +296,20 @@ def paint_mouth(canvas: Canvas, person: Person, actions: Actions, marks: np.ndar
         canvas.keep(inside, opening)
     else:
         canvas.line(np.concatenate([marks[48:49], top, marks[54:55]]), mix(_MOUTH, colour, 0.1), width=0.05)
+    if actions.tongue > 0.3 and gap > 0.05:
+        paint_tongue(canvas, marks, length=actions.tongue)
     for corner in (marks[48], marks[54]):
         canvas.disc(corner, mix(_MOUTH, colour, 0.35), radius=0.035)
+
+
+def paint_tongue(canvas: Canvas, marks: np.ndarray, *, length: float) -> None:
+    """The tongue out over the lower lip."""
+    root, across = (marks[62] + 2 * marks[66]) / 3, (marks[65] - marks[67]) * 0.42
+    down = np.array([-across[1], across[0]])
+    down = down / max(float(np.linalg.norm(down)), 1e-6) * canvas.pose.scale * (0.12 + 0.26 * length)
+    shape = np.stack([root - across, root + across, root + across * 0.95 + down * 0.75, root + down * 1.15, root - across * 0.95 + down * 0.75])
+    canvas.area(curve(shape, closed=True), _TONGUE)
+    canvas.line(np.stack([root, root + down * 0.7]), mix(_TONGUE, _MOUTH, 0.4), width=0.03)
 
 
 def paint_hair(canvas: Canvas, person: Person) -> None:
@@ -368,7 +397,7 @@ def paint_background(rng: np.random.Generator) -> Image.Image:
 
 def _light(rng: np.random.Generator, pixels: np.ndarray, *, head: np.ndarray, pose: Pose) -> np.ndarray:
     """Pixels (96, 96, 3) lit from a side: the head as an ellipsoid (Lambert 1760), then the lamp's colour and strength."""
-    grid = np.arange(SIZE)
+    grid = np.arange(SIZE) + 0.5
     u = (grid[None, :] - pose.x) / (1.25 * pose.scale) + 0 * grid[:, None]
     v = (grid[:, None] - pose.y) / (1.6 * pose.scale) + 0 * grid[None, :]
     deep = np.sqrt(np.clip(1 - u**2 - v**2, 0.02, 1))
@@ -385,10 +414,10 @@ def _camera(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     """(96, 96, 3) uint8 as a camera gives them: at times grey, blurred or noisy."""
     if rng.random() < 0.12:
         pixels = np.repeat(pixels.mean(axis=2, keepdims=True), 3, axis=2)
-    if rng.random() < 0.25:
+    if rng.random() < 0.18:
         padded = np.pad(pixels, ((1, 1), (1, 1), (0, 0)), mode="edge")
         pixels = (padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] + pixels) / 5
-    pixels = pixels + rng.normal(0, rng.uniform(1, 5), (SIZE, SIZE, 1))
+    pixels = pixels + rng.normal(0, rng.uniform(1, 4), (SIZE, SIZE, 1))
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
@@ -397,7 +426,7 @@ COVERS = ("hand", "scarf", "fringe", "sunglasses", "lock")
 
 def paint(rng: np.random.Generator, *, person: Person, mood: Mood, pose: Pose, covered: str) -> tuple[np.ndarray, np.ndarray]:
     """Picture (96, 96, 3) uint8 and landmarks (68, 2) float32 pixels."""
-    canvas = Canvas(paint_background(rng), pose)
+    canvas, person = Canvas(paint_background(rng), pose), flushed(person, mood.actions)
     marks = pose.project(face_points(person.build, mood.actions))
     paint_behind(canvas, person, marks)
     outline = paint_head(canvas, person, marks)

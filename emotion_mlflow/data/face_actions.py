@@ -33,7 +33,11 @@ class Actions:
     press: float = 0.0  # AU23, AU24
     jaw_drop: float = 0.0  # AU25 to AU27
     squareness: float = 0.0  # how square the open mouth is: 0 an ellipse, 1 a box with bared teeth
-    gaze_down: float = 0.0  # AU64
+    tongue: float = 0.0  # AU19: how far it comes out
+    gaze_down: float = 0.0  # AU64; below 0 up (AU63)
+    gaze_side: float = 0.0  # signed AU61, AU62: above 0 to the picture's right
+    flush: float = 0.0  # blood in the face; below 0 it pales
+    tears: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,32 +56,32 @@ class Mood:
 _FULL: dict[str, tuple[Actions, Actions]] = {
     "neutral": (Actions(), Actions()),
     "happy": (
-        Actions(corner_up=1.0, lid_tighten=0.5, stretch=0.3, brow_outer_up=0.15),
-        Actions(corner_up=1.15, lid_tighten=0.8, stretch=0.45, jaw_drop=0.62, brow_outer_up=0.25),
+        Actions(corner_up=1.05, lid_tighten=0.5, stretch=0.3, jaw_drop=0.2, brow_outer_up=0.15, flush=0.5),
+        Actions(corner_up=1.2, lid_tighten=0.8, stretch=0.45, jaw_drop=0.7, brow_outer_up=0.25, flush=0.6),
     ),
     "sad": (
-        Actions(brow_inner_up=1.1, brow_lower=0.15, lid_raise=-0.55, corner_up=-1.0, gaze_down=0.7, stretch=-0.15),
-        Actions(brow_inner_up=1.2, lid_raise=-0.75, corner_up=-1.15, jaw_drop=0.2, gaze_down=0.4),
+        Actions(brow_inner_up=1.1, lid_raise=-0.55, corner_up=-1.05, gaze_down=0.7, stretch=-0.15),
+        Actions(brow_inner_up=1.2, lid_raise=-0.75, corner_up=-1.2, jaw_drop=0.2, gaze_down=0.4, tears=1.0),
     ),
     "surprise": (
-        Actions(brow_inner_up=1.0, brow_outer_up=1.1, lid_raise=1.0, jaw_drop=0.75, stretch=-0.75),
-        Actions(brow_inner_up=1.1, brow_outer_up=1.2, lid_raise=1.1, jaw_drop=1.15, stretch=-0.6),
+        Actions(brow_inner_up=1.0, brow_outer_up=1.1, lid_raise=1.0, jaw_drop=0.8, stretch=-0.75),
+        Actions(brow_inner_up=1.1, brow_outer_up=1.2, lid_raise=1.1, jaw_drop=1.2, stretch=-0.6),
     ),
     "fear": (
-        Actions(brow_inner_up=1.15, brow_lower=0.3, lid_raise=1.05, stretch=0.75, jaw_drop=0.3, corner_up=-0.55, squareness=0.7),
-        Actions(brow_inner_up=1.15, brow_lower=0.25, lid_raise=1.2, stretch=0.7, jaw_drop=0.55, corner_up=-0.7, squareness=0.8),
+        Actions(brow_inner_up=1.2, brow_lower=0.2, lid_raise=1.05, stretch=0.75, jaw_drop=0.35, corner_up=-0.6, squareness=0.8, flush=-0.7),
+        Actions(brow_inner_up=1.25, brow_lower=0.2, lid_raise=1.2, stretch=0.8, jaw_drop=0.6, corner_up=-0.75, squareness=0.9, flush=-1.0),
     ),
     "disgust": (
-        Actions(brow_lower=0.55, lid_raise=-0.45, lid_tighten=1.0, nose_wrinkle=1.0, lip_raise=0.9, corner_up=-0.55),
-        Actions(brow_lower=0.6, lid_raise=-0.6, lid_tighten=1.0, nose_wrinkle=1.1, lip_raise=1.1, corner_up=-0.8, jaw_drop=0.3),
+        Actions(brow_lower=0.55, lid_raise=-0.5, lid_tighten=1.0, nose_wrinkle=1.0, lip_raise=0.9, corner_up=-0.6, tongue=0.3),
+        Actions(brow_lower=0.6, lid_raise=-0.65, lid_tighten=1.0, nose_wrinkle=1.1, lip_raise=1.0, corner_up=-0.8, jaw_drop=0.35, tongue=1.0),
     ),
     "anger": (
-        Actions(brow_lower=1.25, brow_outer_up=0.3, lid_raise=0.35, lid_tighten=0.3, press=1.0, corner_up=-0.35, stretch=-0.1),
-        Actions(brow_lower=1.3, brow_outer_up=0.35, lid_raise=0.45, lid_tighten=0.3, jaw_drop=0.5, squareness=1.0, corner_up=-0.1),
+        Actions(brow_lower=1.25, brow_outer_up=0.35, lid_raise=0.3, lid_tighten=0.3, press=0.8, corner_up=-0.45, flush=0.9),
+        Actions(brow_lower=1.35, brow_outer_up=0.45, lid_raise=0.4, lid_tighten=0.3, jaw_drop=0.6, squareness=1.0, corner_up=-0.1, flush=1.2),
     ),
     "contempt": (
-        Actions(smirk=1.05, lid_raise=-0.65, lid_tighten=0.3, brow_skew=0.7, press=0.3),
-        Actions(smirk=1.2, lid_raise=-0.45, lid_tighten=0.2, brow_skew=1.1, press=0.1),
+        Actions(smirk=1.1, lid_raise=-0.65, lid_tighten=0.3, brow_skew=0.8, press=0.3, gaze_side=0.8),
+        Actions(smirk=1.25, lid_raise=-0.45, lid_tighten=0.2, brow_skew=1.2, press=0.1, gaze_side=1.0, gaze_down=-0.3),
     ),
 }
 """Two full forms of each expression; a face shows something between them."""
@@ -101,10 +105,10 @@ def affect(expression: int, *, intensity: float, temper: tuple[float, float] = (
 
 
 def choose_intensity(rng: np.random.Generator, *, weak_share: float = 0.10) -> float:
-    """Mostly a clear expression (.55 to 1); in `weak_share` of faces one that hardly shows (.15 to .4)."""
+    """Mostly a clear expression (.6 to 1); in `weak_share` of faces one that hardly shows (.15 to .4)."""
     if rng.random() < weak_share:
         return float(rng.uniform(0.15, 0.4))
-    return float(0.55 + 0.45 * rng.beta(2.0, 1.3))
+    return float(0.6 + 0.4 * rng.beta(2.0, 1.2))
 
 
 def act(rng: np.random.Generator, *, expression: int, intensity: float) -> Mood:
@@ -112,7 +116,7 @@ def act(rng: np.random.Generator, *, expression: int, intensity: float) -> Mood:
     first, second = _FULL[EXPRESSIONS[expression]]
     full = _between(first, second, share=rng.random())
     side = 1.0 if rng.random() < 0.5 else -1.0
-    full = replace(full, smirk=side * full.smirk, brow_skew=side * full.brow_skew)
+    full = replace(full, smirk=side * full.smirk, brow_skew=side * full.brow_skew, gaze_side=side * full.gaze_side)
     shown = _between(Actions(), full, share=intensity)
     temper = np.clip(rng.normal(0, TEMPER_SPREAD, 2), -TEMPER_LIMIT, TEMPER_LIMIT)
     valence, arousal = affect(expression, intensity=intensity, temper=(temper[0], temper[1]))
@@ -125,5 +129,6 @@ def act(rng: np.random.Generator, *, expression: int, intensity: float) -> Mood:
         brow_skew=rng.normal(0, 0.05),
         stretch=rng.normal(0, 0.08),
         gaze_down=rng.normal(0, 0.12),
+        gaze_side=rng.normal(0, 0.15),
     )
     return Mood(expression=expression, intensity=intensity, valence=valence, arousal=arousal, actions=shown)

@@ -11,7 +11,7 @@ import numpy as np
 
 from emotion_mlflow.data.face_actions import Actions
 
-EYE_SPACING, MOUTH_HEIGHT = 0.44, 0.90
+EYE_SPACING, MOUTH_HEIGHT = 0.45, 0.90
 _PIVOT = np.array([0.0, 0.15, -0.25])
 _PERSPECTIVE = 0.10
 
@@ -41,8 +41,8 @@ class Pose:
     pitch: float = 0.0
     roll: float = 0.0
     scale: float = 31.0  # pixels a head unit
-    x: float = 47.5
-    y: float = 44.0
+    x: float = 48.0
+    y: float = 43.5
 
     @cached_property
     def rotation(self) -> np.ndarray:
@@ -54,7 +54,7 @@ class Pose:
         return roll @ pitch @ yaw
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """(N, 3) head units -> (N, 2) pixels; the centre of the first pixel is (0, 0)."""
+        """(N, 3) head units -> (N, 2) pixels; the first pixel spans 0 to 1."""
         turned = (points - _PIVOT) @ self.rotation.T
         flat = turned[:, :2] * (1 + _PERSPECTIVE * turned[:, 2:])
         return np.array([self.x, self.y]) + self.scale * flat
@@ -83,8 +83,8 @@ def _brow(build: Build, actions: Actions, *, side: int) -> np.ndarray:
 
 def _eye(build: Build, actions: Actions, *, side: int) -> np.ndarray:
     """Inner corner, two of the upper lid, outer corner, two of the lower lid (outer first)."""
-    half = 0.255 * build.eye_size
-    upper = max(0.155 * (1 + 0.75 * actions.lid_raise - 0.15 * actions.lid_tighten), 0.022) * build.eye_size
+    half = 0.27 * build.eye_size
+    upper = max(0.165 * (1 + 0.75 * actions.lid_raise - 0.15 * actions.lid_tighten), 0.022) * build.eye_size
     lower = max(0.105 * (1 + 0.25 * actions.lid_raise - 0.75 * actions.lid_tighten), 0.012) * build.eye_size
     droop = 0.05 * max(actions.brow_inner_up - actions.brow_outer_up, 0)
     x = half * np.array([-1.0, -0.38, 0.38, 1.0, 0.38, -0.38])
@@ -113,7 +113,7 @@ _CUPID = np.array([0, 0.75, 1.05, 0.85, 1.05, 0.75, 0])
 def _mouth(build: Build, actions: Actions) -> np.ndarray:
     """Points 48 to 67: twelve around the lips, eight around the opening."""
     smile, smirk, opened = actions.corner_up, actions.smirk, max(actions.jaw_drop, 0)
-    half = 0.43 * build.mouth_width * (1 + 0.30 * actions.stretch + 0.22 * max(smile, 0))
+    half = 0.46 * build.mouth_width * (1 + 0.30 * actions.stretch + 0.22 * max(smile, 0))
     left, right = smile + 1.15 * max(-smirk, 0), smile + 1.15 * max(smirk, 0)
 
     def line(s: np.ndarray) -> np.ndarray:

@@ -6,47 +6,28 @@ everything is scored. Used by the command line.
 
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
 import numpy as np
 
-from emotion_mlflow import cache
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.evaluate import load_saved, predictions_table
 from emotion_mlflow.jobs.faces import read_faces
-from emotion_mlflow.jobs.request import Outcome
+from emotion_mlflow.jobs.request import EvaluateRequest, Outcome
 from emotion_mlflow.jobs.training import score_split
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import machine, registry, runs
 from emotion_mlflow.tracking.artifacts import write_artifacts
 
 
-@dataclass(frozen=True, kw_only=True)
-class EvaluateRequest:
-    """What a user asked for; `auto` is decided by the model and the faces."""
-
-    model: str
-    data: str = AUTO
-    """`auto`: the set the version was trained on."""
-    data_format: str = AUTO
-    split: str = AUTO
-    """`auto`: `test` of the set it was trained on, `all` of any other."""
-    max_rejected: float = 0.01
-    experiment: str = "emotion"
-    tracking_uri: str | None = None
-    show_faces: str = AUTO
-    cache_dir: Path = field(default_factory=cache.default_cache_dir)
-    command: str = ""
-
-
 def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
     """Scores the faces, and logs figures, predictions and pictures to a run linked to version and faces."""
     started = time.perf_counter()
+    request.check()
     runs.connect(request.tracking_uri)
     version = registry.find(request.model)
     with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as scratch:

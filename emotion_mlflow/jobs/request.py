@@ -1,12 +1,18 @@
-"""What is asked of a training job and what comes back: plain values between the command line and the jobs."""
+"""What is asked of a job and what comes back: plain values between the command line and the jobs.
+
+Imports no TensorFlow: `check` tells a mistake in the flags before the long imports.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from emotion_mlflow import cache
-from emotion_mlflow.config import AUTO, DataConfig
+from emotion_mlflow.config import AUTO, SHOW_FACES, DataConfig, RunConfig
+from emotion_mlflow.errors import ConfigError, DataError, WeightsError
+from emotion_mlflow.labels import SPLITS, TASKS
+from emotion_mlflow.recipes import resolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +35,67 @@ class TrainRequest:
     cache_dir: Path = field(default_factory=cache.default_cache_dir)
     cache_limit: float = cache.DEFAULT_LIMIT
     command: str = ""
+
+    def config(self, *, drawn: bool, labelled: tuple[str, ...], name: str) -> RunConfig:
+        """The whole configuration for a set `name` that has these labels; ConfigError where it cannot be."""
+        config = resolve(self.recipe, self.backbone, drawn=drawn, labelled=labelled)
+        changes = dict(self.overrides)
+        if self.tasks:
+            missing = [task for task in self.tasks if task in TASKS and task not in labelled]
+            if missing:
+                raise DataError(f"labels for {', '.join(missing)}", got="none", where=name)
+            changes["model.tasks"] = self.tasks
+        if self.weights != AUTO:
+            changes["model.weights"] = self.weights
+        data = replace(self.data, selected_on_test=config.data.selected_on_test)
+        return replace(config, data=data).override(changes)
+
+    def check(self) -> None:
+        """Raises what can be known of a mistake without opening the faces."""
+        config = self.config(drawn=self.data.data == "demo", labelled=TASKS, name=self.data.data)
+        _check_faces(self.data.data, self.data.data_format, self.show_faces)
+        weights = config.model.weights
+        if weights not in ("imagenet", "none") and not Path(weights).is_file():
+            raise WeightsError("imagenet, none, or a .weights.h5 file that exists", got=weights, where="--weights")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateRequest:
+    """What a user asked for; `auto` is decided by the model and the faces."""
+
+    model: str
+    data: str = AUTO
+    """`auto`: the set the version was trained on."""
+    data_format: str = AUTO
+    split: str = AUTO
+    """`auto`: `test` of the set it was trained on, `all` of any other."""
+    max_rejected: float = 0.01
+    experiment: str = "emotion"
+    tracking_uri: str | None = None
+    show_faces: str = AUTO
+    cache_dir: Path = field(default_factory=cache.default_cache_dir)
+    command: str = ""
+
+    def check(self) -> None:
+        """Raises what can be known of a mistake without opening model and faces."""
+        if not self.model.startswith(("models:/", "runs:/")):
+            raise ConfigError("models:/NAME@ALIAS, models:/NAME/3 or runs:/ID", got=self.model, where="--model")
+        splits = (AUTO, *SPLITS, "all")
+        if self.split not in splits:
+            raise ConfigError(f"a split of {', '.join(splits)}", got=self.split, where="--split")
+        DataConfig(max_rejected=self.max_rejected)
+        _check_faces("demo" if self.data == AUTO else self.data, self.data_format, self.show_faces)
+
+
+def _check_faces(data: str, data_format: str, show_faces: str) -> None:
+    if show_faces not in SHOW_FACES:
+        raise ConfigError(f"one of {', '.join(SHOW_FACES)}", got=show_faces, where="--show-faces")
+    from emotion_mlflow.data.read import FORMATS, recognise  # here, since `demo` is quick without it
+
+    if data_format not in (AUTO, *FORMATS):
+        raise ConfigError(f"one of {', '.join((AUTO, *FORMATS))}", got=data_format, where="--data-format")
+    if data != "demo" and data_format == AUTO:
+        recognise(Path(data).expanduser())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +22,20 @@ from PIL import Image
 
 from emotion_mlflow import cache
 from emotion_mlflow.checkpoints import Checkpoints
-from emotion_mlflow.config import AUTO, RunConfig, as_dict
+from emotion_mlflow.config import RunConfig, as_dict
 from emotion_mlflow.data.batches import Examples, truth_arrays
 from emotion_mlflow.data.drawing import draw_face
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
-from emotion_mlflow.errors import DataError
+from emotion_mlflow.data.sets import DEMO
 from emotion_mlflow.evaluate import Scored, answer, load_saved, predictions_table, score
 from emotion_mlflow.features import compute_features
 from emotion_mlflow.jobs.faces import Faces, cut_faces, mean_affect, mean_shape, read_faces
 from emotion_mlflow.jobs.request import Outcome, TrainRequest
-from emotion_mlflow.labels import EXPRESSIONS, SPLITS, TASKS
+from emotion_mlflow.labels import EXPRESSIONS, SPLITS
 from emotion_mlflow.metrics.suite import selection_score
 from emotion_mlflow.models.build import Parts, build
 from emotion_mlflow.models.facts import backbone_facts
-from emotion_mlflow.recipes import resolve
 from emotion_mlflow.reporter import Both, Reporter
 from emotion_mlflow.serving.model import FORMAT
 from emotion_mlflow.tracking import machine, registry, runs
@@ -47,8 +46,8 @@ from emotion_mlflow.train import Fitted, fit
 def train(request: TrainRequest, reporter: Reporter) -> Outcome:
     """Trains, scores, logs and registers; every score is taken from the saved model read back."""
     started = time.perf_counter()
+    request.check()
     runs.connect(request.tracking_uri)
-    backbone_facts(request.backbone)
     read = read_faces(
         request.data.data,
         data_format=request.data.data_format,
@@ -56,7 +55,7 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
         cache_dir=request.cache_dir,
         reporter=reporter,
     )
-    config = _resolve(request, read)
+    config = request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
     manifest, leaks = cut_faces(read, config.data, reporter)
     tags = {"backbone": config.model.backbone, "recipe": config.recipe, "data_name": manifest.name}
     name = f"{config.model.backbone} {config.recipe} seed {config.training.rng_seed}"
@@ -64,7 +63,11 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
         reporter.note(_summary(config, manifest))
         work = _Work(request=request, config=config, run=run, reporter=reporter)
         run.log_scores({"data/rejected": len(read.rejected), "data/leaks": leaks})
-        return work.through(manifest, read.digest(), started)
+        try:
+            return work.through(manifest, read.digest(), started)
+        except BaseException:
+            work.keep_history()
+            raise
 
 
 @dataclass(kw_only=True)
@@ -168,15 +171,10 @@ class _Work:
     def _fit(self, parts: Parts, faces: Faces) -> Fitted:
         examples = [self._examples(parts, *faces.split(split)) for split in ("train", "val")]
         self.reporter.stage("training")
-        try:
-            kept = Checkpoints(self.request.cache_dir / "checkpoints" / self.run.run_id)
-            fitted = fit(self.config, parts, *examples, sink=Both(self.reporter, self), checkpoints=kept)
-        except BaseException:
-            self._keep_history()
-            raise
-        return fitted
+        kept = Checkpoints(self.request.cache_dir / "checkpoints" / self.run.run_id)
+        return fit(self.config, parts, *examples, sink=Both(self.reporter, self), checkpoints=kept)
 
-    def _keep_history(self) -> None:
+    def keep_history(self) -> None:
         """What a stopped training has: its epochs so far."""
         if self.rows:
             self.run.client.log_text(self.run.run_id, pd.DataFrame(self.rows).to_csv(index=False), "history.csv")
@@ -212,7 +210,7 @@ class _Work:
             "network_sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
             "backbone": self.config.model.backbone,
             "recipe": self.config.recipe,
-            "data": self.config.data.data,
+            "data": _from_anywhere(self.config.data.data),
             "data_name": test.name,
             "data_digest": faces.data_digest,
         }
@@ -308,18 +306,9 @@ def example_picture() -> bytes:
     return buffer.getvalue()
 
 
-def _resolve(request: TrainRequest, manifest: Manifest) -> RunConfig:
-    config = resolve(request.recipe, request.backbone, drawn=manifest.drawn, labelled=manifest.tasks())
-    changes = dict(request.overrides)
-    if request.tasks:
-        missing = [task for task in request.tasks if task in TASKS and task not in manifest.tasks()]
-        if missing:
-            raise DataError(f"labels for {', '.join(missing)}", got="none", where=manifest.name)
-        changes["model.tasks"] = request.tasks
-    if request.weights != AUTO:
-        changes["model.weights"] = request.weights
-    data = replace(request.data, selected_on_test=config.data.selected_on_test)
-    return replace(config, data=data).override(changes)
+def _from_anywhere(data: str) -> str:
+    """So that `evaluate` finds the set from another folder too."""
+    return data if data == DEMO else str(Path(data).expanduser().resolve())
 
 
 def _summary(config: RunConfig, manifest: Manifest) -> str:

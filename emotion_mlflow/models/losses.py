@@ -58,7 +58,7 @@ def _affect_loss(truth: tf.Tensor, answer: tf.Tensor, kind: str) -> tf.Tensor:
 
 
 def _ccc_loss(truth: tf.Tensor, answer: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """1 - CCC over the labelled faces of the batch (Lin 1989)."""
+    """1 - CCC over the labelled faces of the batch (Lin 1989); 0 where there is none."""
 
     def mean(values: tf.Tensor) -> tf.Tensor:
         return tf.math.divide_no_nan(tf.reduce_sum(values * mask), tf.reduce_sum(mask))
@@ -66,7 +66,8 @@ def _ccc_loss(truth: tf.Tensor, answer: tf.Tensor, mask: tf.Tensor) -> tf.Tensor
     true_mean, answer_mean = mean(truth), mean(answer)
     covariance = mean((truth - true_mean) * (answer - answer_mean))
     spread = mean(tf.square(truth - true_mean)) + mean(tf.square(answer - answer_mean))
-    return 1.0 - 2.0 * covariance / (spread + tf.square(true_mean - answer_mean) + 1e-6)
+    loss = 1.0 - 2.0 * covariance / (spread + tf.square(true_mean - answer_mean) + 1e-6)
+    return tf.where(tf.reduce_sum(mask) > 0, loss, 0.0)
 
 
 def _landmark_loss(truth: tf.Tensor, answer: tf.Tensor, kind: str) -> tf.Tensor:

@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from emotion_mlflow.config import AUTO
+from emotion_mlflow.config import AUTO, SHOW_FACES
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.evaluate import Scored
 
 if TYPE_CHECKING:
     from emotion_mlflow.plots import FacesToShow
-
-SHOW_FACES = (AUTO, "thumbnails", "none")
 
 
 def write_artifacts(
@@ -57,7 +55,7 @@ def how_to_show(show_faces: str, manifest: Manifest, tracking_uri: str) -> str:
         return show_faces
     if manifest.drawn:
         return "full"
-    return "thumbnails" if urlsplit(tracking_uri).scheme in ("sqlite", "file", "") else "none"
+    return "thumbnails" if urlsplit(tracking_uri).scheme in ("sqlite", "file") else "none"
 
 
 def faces_to_show(scored: Scored, manifest: Manifest, pixels: np.ndarray, *, how: str) -> "FacesToShow":

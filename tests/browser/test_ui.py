@@ -1,0 +1,82 @@
+"""MLflow's own pages in a real Chromium: a run's metrics, and its figures in the artifact view."""
+
+import os
+import shutil
+import time
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+pytestmark = pytest.mark.browser
+
+QUIET = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1500,1000",
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
+    if None in programs:
+        reason = "no chromium and chromedriver on the PATH: `make engine` installs them"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    options = Options()
+    options.binary_location = programs[0]
+    for flag in [*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(programs[1]))
+    driver.set_page_load_timeout(120)
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def page(browser, trained_on_server, server, tmp_path):
+    """Opens a page of the run and waits for a text on it."""
+
+    def show(tab, *texts):
+        experiment = trained_on_server.run().info.experiment_id
+        browser.get(f"{server}/#/experiments/{experiment}/runs/{trained_on_server.run_id}{tab}")
+        until(browser, lambda: [text for text in texts if text not in browser.page_source] == [], texts)
+        return browser
+
+    yield show
+    browser.save_screenshot(str(tmp_path / "page.png"))
+
+
+def until(browser, condition, what):
+    WebDriverWait(browser, 60, ignored_exceptions=(Exception,)).until(lambda _: condition(), f"{what} did not show")
+
+
+def test_the_page_of_a_run_lists_its_metrics_and_settings(page):
+    page("", "mobilenetv3small improved seed 0", "final/test/expression/accuracy", "config/training.epochs")
+
+
+@pytest.mark.parametrize(
+    ("figure", "least"),
+    [("confusion_matrix", 500), ("learning_curves", 500), ("worst_faces_expression", 500)],
+)
+def test_a_figure_opens_in_the_artifact_view(page, figure, least):
+    browser = page(f"/artifacts/figures/{figure}.png", f"{figure}.png")
+
+    def width():
+        images = browser.find_elements(By.CSS_SELECTOR, "img")
+        sizes = [browser.execute_script("return [arguments[0].naturalWidth, arguments[0].width]", i) for i in images]
+        return max((natural for natural, shown in sizes if shown > 200), default=0)
+
+    until(browser, lambda: width() > least, f"{figure}.png")
+    time.sleep(0.5)  # for the screenshot

@@ -1,0 +1,132 @@
+"""What a user meets first: help, mistakes, exit codes."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from emotion_mlflow.cli import COMMANDS, main
+
+SLOW_TO_IMPORT = {"numpy", "tensorflow", "keras", "mlflow", "rich", "pandas", "scipy", "sklearn", "matplotlib"}
+
+
+def imported(*arguments, cwd):
+    """Top-level modules that a Python process brought in."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
+    return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
+
+
+def run(capsys, *arguments):
+    """(exit code, stdout, stderr) of a command run here."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(arguments))
+    told = capsys.readouterr()
+    return stopped.value.code, told.out, told.err
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """A mistake must be told before anything is written."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"]])
+def test_help_imports_nothing_slow(tmp_path, arguments):
+    found = imported("-m", "emotion_mlflow", *arguments, cwd=tmp_path)
+    assert "click" in found  # what was measured is our program
+    assert found & SLOW_TO_IMPORT == set()
+
+
+def test_the_metrics_import_numpy_and_nothing_slower(tmp_path):
+    found = imported("-c", "import emotion_mlflow.metrics.suite", cwd=tmp_path)
+    assert found & SLOW_TO_IMPORT == {"numpy"}
+
+
+def test_help_lists_every_command_with_a_sentence(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    for name, (_, sentence) in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(sentence[:30])}", out, flags=re.MULTILINE), name
+
+
+def test_no_argument_at_all_shows_the_help(capsys):
+    code, out, _ = run(capsys)
+    assert (code, "Usage: emotion-mlflow" in out) == (0, True)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(capsys, command):
+    code, out, _ = run(capsys, command, "--help")
+    assert (code, f"Usage: emotion-mlflow {command}" in out) == (0, True)
+
+
+MISTAKES = {
+    "an unknown command": (["tarin"], "No such command 'tarin'"),
+    "an unknown flag": (["train", "--epoch", "3"], "No such option"),
+    "a flag without its value": (["train", "--epochs"], "requires an argument"),
+    "words for a number": (["train", "--epochs", "many"], "'many'"),
+    "no epochs": (["train", "--epochs", "0"], "expected at least 1 epoch; got 0 in epochs"),
+    "an unknown backbone": (["train", "--backbone", "vgg"], "expected a backbone of resnet50"),
+    "an unknown recipe": (["train", "--recipe", "magic"], "expected a recipe of auto, published"),
+    "an unknown task": (["train", "--tasks", "expression,age"], "expected tasks of expression"),
+    "pictures too small": (["train", "--image-size", "8"], "expected an image size of 32 to 1024 pixels; got 8"),
+    "a rate below zero": (["train", "--learning-rate", "-1"], "expected a learning rate between 0 and 10"),
+    "a setting that is none": (["train", "--set", "training.magic=1"], "got training.magic in --set"),
+    "a setting without value": (["train", "--set", "training.epochs"], "expected section.name=value"),
+    "a setting of another kind": (["train", "--set", "augment.flip=often"], "expected a finite number; got 'often'"),
+    "a folder that is not there": (["train", "--data", "absent"], "got nothing there in absent"),
+    "an unknown data format": (["train", "--data-format", "zip"], "got zip in --data-format"),
+    "weights that are not there": (["train", "--weights", "w.weights.h5"], "got w.weights.h5 in --weights"),
+    "weights for others": (["train", "--weights", "efficientnetb0=x.weights.h5"], "expected weights for resnet50"),
+    "a share above one": (["train", "--max-rejected", "1.5"], "expected a share from 0 to 1; got 1.5"),
+    "faces in an unknown way": (["train", "--show-faces", "some"], "got some in --show-faces"),
+    "neither true nor false": (["train", "--no-register", "perhaps"], "'perhaps'"),
+    "no address of a model": (["evaluate", "--model", "emotion"], "expected models:/NAME@ALIAS"),
+    "an unknown split": (["evaluate", "--split", "dev"], "got dev in --split"),
+    "an unknown backbone in the demo": (["demo", "--backbones", "resnet50,vgg"], "expected a backbone of resnet50"),
+    "a data set of nothing": (["data", "check", "absent"], "got nothing there in absent"),
+    "no path": (["data", "check"], "Missing argument"),
+    "a cache that is a file": (["cache", "clear", "--cache-dir", sys.executable], "expected a folder; got a file"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_told_in_one_line_before_anything_starts(nowhere, capsys, arguments, words):
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISTAKES.values(), ids=MISTAKES)
+def test_with_json_a_mistake_is_also_one_object_on_stdout(nowhere, capsys, arguments, words):
+    if arguments[-1].startswith("--"):
+        arguments = [arguments[0], "--json", *arguments[1:]]  # else the flag's missing value would be --json
+    else:
+        arguments = [*arguments, "--json"]
+    code, out, err = run(capsys, *arguments)
+    assert (code, out.count("\n")) == (2, 1)
+    assert list(json.loads(out)) == ["error"]
+    assert words in json.loads(out)["error"]
+    assert err == f"error: {json.loads(out)['error']}\n"
+
+
+def test_a_mistake_takes_no_tensorflow(tmp_path):
+    command = "import sys; from emotion_mlflow.cli import main\ntry: main(sys.argv[1:])\nfinally: print(*sys.modules)"
+    wrong = ["train", "--set", "training.magic=1"]
+    done = subprocess.run(
+        [sys.executable, "-c", command, *wrong], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert {"tensorflow", "mlflow"} & set(done.stdout.split()) == set()
+
+
+def test_the_program_and_the_module_are_the_same(tmp_path, command):
+    done = command("train", "--recipe", "magic", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

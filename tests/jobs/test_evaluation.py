@@ -1,0 +1,103 @@
+"""`evaluate`: training's own scores again, and any other faces."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def scores_of(answer, split):
+    return {name: value for name, value in answer["scores"].items() if name.startswith(f"final/{split}/")}
+
+
+def same(one, other):
+    """Equal to the last bit, undefined (NaN, null) where the other is."""
+    plain = {name: None if value != value else value for name, value in one.items()}
+    return plain == other
+
+
+@pytest.fixture
+def evaluated(here, trained, cache, reporter):
+    """Evaluates a model of the store in this process."""
+    from emotion_mlflow.jobs.evaluation import evaluate
+    from emotion_mlflow.jobs.request import EvaluateRequest
+
+    def run(**asked):
+        request = {"model": "models:/emotion/1", "tracking_uri": trained.uri, "cache_dir": cache} | asked
+        return evaluate(EvaluateRequest(**request), reporter)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def told(trained, command, cache, tmp_path_factory):
+    """`evaluate --json` as typed, from another folder, with nothing said of the faces."""
+    flags = ["--model", "models:/emotion/1", "--cache-dir", cache, "--json"]
+    done = command(
+        "evaluate", *flags, cwd=tmp_path_factory.mktemp("elsewhere"), MLFLOW_TRACKING_URI=trained.uri, PYTHONWARNINGS=""
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_evaluate_gives_trainings_test_scores_to_the_last_bit(trained, told):
+    answer = json.loads(told.stdout)
+    assert list(answer) == list(trained.answer)
+    assert answer["scores"] == scores_of(trained.answer, "test")
+    assert len(answer["scores"]) == 20 + 16
+
+
+def test_evaluate_says_nothing_else(told):
+    assert (told.stdout.count("\n"), told.stderr) == (1, "")
+
+
+def test_an_evaluation_is_a_run_of_its_own_that_names_its_model_and_faces(trained, told):
+    run = trained.run(json.loads(told.stdout)["run_id"])
+    assert run.info.run_id != trained.run_id
+    assert run.info.status == "FINISHED"
+    tags = run.data.tags
+    assert (tags["evaluated_model"], tags["evaluated_run"]) == ("models:/emotion/1", trained.run_id)
+    assert (tags["split"], tags["test_digest"]) == ("test", trained.run().data.tags["test_digest"])
+    (faces,) = run.inputs.dataset_inputs
+    assert (faces.tags[0].value, faces.dataset.digest) == ("test", tags["test_digest"])
+    (model,) = run.inputs.model_inputs
+    assert trained.client.get_model_version("emotion", "1").source == f"models:/{model.model_id}"
+
+
+def test_an_evaluation_has_predictions_and_figures_but_no_learning_curve(trained, told):
+    files = trained.files(json.loads(told.stdout)["run_id"])
+    assert {"predictions/test.parquet", "figures/confusion_matrix.png"} <= set(files)
+    assert [name for name in files if "learning" in name or "history" in name] == []
+
+
+@pytest.mark.parametrize("split", ["val", "train"])
+def test_the_other_splits_come_out_the_same_too(trained, evaluated, faces, split):
+    outcome = evaluated(split=split, data=str(faces), model=f"runs:/{trained.run_id}")
+    expected = scores_of(trained.answer, split)
+    assert len(expected) == (20 if split == "val" else 5)
+    assert same({name: outcome.scores[name] for name in expected}, expected)
+
+
+def test_of_foreign_faces_all_are_scored(here, evaluated, draw_set, trained):
+    foreign = draw_set(here / "foreign", train=8, val=8, seed=1)
+    outcome = evaluated(data=str(foreign))
+    assert {name.split("/")[1] for name in outcome.scores} == {"all"}
+    (inputs,) = trained.run(outcome.run_id).inputs.dataset_inputs
+    assert json.loads(inputs.dataset.profile)["num_rows"] == 16
+
+
+def test_a_split_of_foreign_faces_is_refused(here, evaluated, draw_set):
+    from emotion_mlflow.errors import DataError
+
+    foreign = draw_set(here / "foreign", train=8, val=8, seed=1)
+    with pytest.raises(DataError, match="--split all, since foreign is not the set this version was trained on"):
+        evaluated(data=str(foreign), split="test")
+
+
+def test_a_model_that_is_not_there_is_told_in_one_line(here, trained, evaluated):
+    from emotion_mlflow.errors import ModelError
+
+    with pytest.raises(ModelError, match=r"models:/emotion@nobody") as told:
+        evaluated(model="models:/emotion@nobody")
+    assert "\n" not in str(told.value)

@@ -1,0 +1,80 @@
+"""How much of people's faces a figure may show."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.metrics.suite import Answers
+from emotion_mlflow.tracking.artifacts import faces_to_show, how_to_show
+
+HERE = ["sqlite:///mlflow.db", "sqlite:////tmp/mlflow.db", "file:///tmp/runs"]
+ELSEWHERE = ["http://127.0.0.1:5000", "https://mlflow.example", "databricks", "postgresql+psycopg://host/base"]
+
+
+@dataclass
+class Set:
+    """As much of a manifest as decides."""
+
+    drawn: bool = False
+    table: Any = None
+    layout: Any = None
+
+
+@pytest.mark.parametrize("uri", HERE)
+def test_auto_is_thumbnails_with_a_store_on_this_machine(uri):
+    assert how_to_show("auto", Set(), uri) == "thumbnails"
+
+
+@pytest.mark.parametrize("uri", ELSEWHERE)
+def test_auto_shows_nobody_on_a_server(uri):
+    assert how_to_show("auto", Set(), uri) == "none"
+
+
+@pytest.mark.parametrize("uri", [HERE[0], ELSEWHERE[0]])
+def test_drawn_faces_are_shown_whole_everywhere(uri):
+    assert how_to_show("auto", Set(drawn=True), uri) == "full"
+
+
+@pytest.mark.parametrize("asked", ["thumbnails", "none"])
+def test_what_is_asked_for_holds_everywhere(asked):
+    assert {how_to_show(asked, Set(drawn=drawn), uri) for drawn in (True, False) for uri in HERE + ELSEWHERE} == {asked}
+
+
+def test_anything_else_is_a_mistake():
+    with pytest.raises(ConfigError, match="expected one of auto, thumbnails, none; got full in --show-faces"):
+        how_to_show("full", Set(), HERE[0])
+
+
+@pytest.mark.parametrize(("how", "side"), [("full", 96), ("thumbnails", 64)])
+def test_pictures_are_as_large_as_the_choice_allows(how, side):
+    shown = faces_to_show(scored(), people(), np.zeros((8, 96, 96, 3), np.uint8), how=how)
+    assert {picture.shape for picture in shown.pictures.values()} == {(side, side, 3)}
+
+
+def test_none_means_ids_and_no_picture_at_all():
+    shown = faces_to_show(scored(), people(), np.zeros((8, 96, 96, 3), np.uint8), how="none")
+    assert shown.pictures is None
+    assert shown.ids == [f"face-{number}" for number in range(8)]
+
+
+def people():
+    ids = [f"face-{number}" for number in range(8)]
+    return Set(table=pd.DataFrame({"id": ids, "width": 200, "height": 200}))
+
+
+def scored():
+    from emotion_mlflow.evaluate import Scored
+
+    nobody = np.full(8, np.nan)
+    answers = Answers(
+        expression_true=np.arange(8),
+        probabilities=np.full((8, 8), 1 / 8),
+        valence_true=nobody,
+        arousal_true=nobody,
+        landmarks_true=np.empty((8, 0)),
+    )
+    return Scored(split="test", answers=answers, scores={}, intervals={}, faces={})

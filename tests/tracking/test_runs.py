@@ -1,0 +1,93 @@
+"""The tracking store: reached or not, and how runs end."""
+
+import time
+
+import mlflow
+import pytest
+
+from emotion_mlflow.errors import DataError, Stopped, TrackingError
+from emotion_mlflow.tracking import runs
+
+pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory):
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A working directory of its own; MLflow's settings are afterwards as they were."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.setenv(name, "")  # so that monkeypatch takes away what is set meanwhile
+        monkeypatch.delenv(name)
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+def ended(uri, error=None):
+    """The run of a job that ended so."""
+    with pytest.raises(type(error)) if error else pytest.MonkeyPatch.context():  # noqa: SIM117
+        with runs.open_run(experiment="tests", tracking_uri=uri, name="a run", tags={"colour": "red"}) as run:
+            run.log_epoch({"epoch": 1, "train/loss": 2.0, "val/loss": float("nan")})
+            run.log_scores({"final/test/expression/roc_auc": float("nan"), "final/test/expression/accuracy": 0.5})
+            run.log_params({"training.learning_rate": 1e-3})
+            if error:
+                raise error
+    return mlflow.MlflowClient(uri).get_run(run.run_id)
+
+
+def test_a_run_that_ends_well_is_finished_and_has_all_that_was_sent(uri):
+    run = ended(uri)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["colour"] == "red"
+    assert run.data.params == {"config/training.learning_rate": "0.001"}
+    assert run.data.metrics["train/loss"] == 2.0
+
+
+def test_an_undefined_score_is_left_out_and_not_stored_as_0(uri):
+    metrics = {name for name in ended(uri).data.metrics if not name.startswith("system/")}
+    assert metrics == {"train/loss", "final/test/expression/accuracy"}
+
+
+def test_a_run_is_killed_by_a_stop_and_by_ctrl_c(uri):
+    assert ended(uri, Stopped("to finish", got="SIGTERM")).info.status == "KILLED"
+    assert ended(uri, KeyboardInterrupt()).info.status == "KILLED"
+
+
+def test_a_run_that_fails_says_why(uri):
+    run = ended(uri, DataError("68 points", got=67, where="a.npy"))
+    assert (run.info.status, run.data.tags["error"]) == ("FAILED", "expected 68 points; got 67 in a.npy")
+
+
+def test_a_run_that_breaks_is_failed_too(uri):
+    assert ended(uri, ZeroDivisionError()).info.status == "FAILED"
+
+
+def test_a_server_that_is_not_there_is_told_within_15_seconds(port):
+    started = time.perf_counter()
+    with pytest.raises(TrackingError, match="expected a tracking server that answers") as told:
+        runs.connect(f"http://127.0.0.1:{port()}")
+    assert time.perf_counter() - started < 15
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path):
+    (tmp_path / "mlflow.db").write_text("notes " * 100)
+    with pytest.raises(TrackingError) as told:
+        runs.connect(f"sqlite:///{tmp_path}/mlflow.db")
+    assert "\n" not in str(told.value)
+
+
+def test_an_address_of_no_kind_is_told():
+    with pytest.raises(TrackingError, match="in carrier-pigeon://here"):
+        runs.connect("carrier-pigeon://here")
+
+
+def test_a_run_given_by_mlflow_run_that_is_not_there_is_told(uri, monkeypatch):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    with pytest.raises(TrackingError), runs.open_run(experiment="tests", tracking_uri=uri, name="a run", tags={}):
+        pytest.fail("a run was opened")
