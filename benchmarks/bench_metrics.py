@@ -1,22 +1,34 @@
-"""How long the bootstrap of the whole suite takes, and what importing the metrics costs beside NumPy.
+"""What importing the metrics costs beside NumPy, and how long the bootstrap of the whole suite takes."""
 
-Run it as `python benchmarks/bench_metrics.py`. Ratios have both sides in one run, taken in turns.
-"""
-
-import json
-import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.figures import Figure, Settings, commands_in_turns, plain, ratio, seconds
 from emotion_mlflow.labels import IBUG_68
 from emotion_mlflow.metrics.suite import Answers, suite
 from emotion_mlflow.metrics.uncertainty import bootstrap
 
 FACES, RESAMPLES = 4000, 2000
+MODULES = ("emotion_mlflow.metrics", "emotion_mlflow.metrics.suite")
+
+
+def measure(settings: Settings) -> list[Figure]:
+    """Two imports against NumPy's, and one time in seconds."""
+    imports = [[sys.executable, "-c", f"import {module}"] for module in (*MODULES, "numpy")]
+    *ours, numpy = commands_in_turns(*imports, repeats=settings.repeats or 15)
+    found = [
+        ratio(f"`import {module}`", times, numpy, target=1.5, sides=(f"`import {module}`", "`import numpy`"))
+        for module, times in zip(MODULES, ours, strict=True)
+    ]
+    answers = drawn_answers(FACES)
+    suite(answers, layout=IBUG_68)  # imports what it needs
+    times = [
+        seconds(lambda: bootstrap(answers, layout=IBUG_68, resamples=RESAMPLES, seed=1))
+        for _ in range(min(settings.repeats or 5, 5))
+    ]
+    what = f"whole suite on {FACES:,} faces with all labels, {RESAMPLES:,} resamples"
+    return [*found, plain("bootstrap of the whole suite", times, unit="s", target=5, what=what)]
 
 
 def drawn_answers(faces: int, *, rng_seed: int = 0) -> Answers:
@@ -39,41 +51,3 @@ def drawn_answers(faces: int, *, rng_seed: int = 0) -> Answers:
         landmarks_true=points,
         landmarks=points + random.normal(scale=5, size=points.shape),
     )
-
-
-def measure(*, repeats: int = 7) -> dict[str, float]:
-    """Seconds of suite and bootstrap on 4,000 faces, and import seconds of the metrics over NumPy's."""
-    answers = drawn_answers(FACES)
-    modules = ("numpy", "emotion_mlflow.metrics.suite")
-    numpy_seconds, metrics_seconds = _import_seconds(modules, repeats=repeats)
-    return {
-        "faces": FACES,
-        "resamples": RESAMPLES,
-        "suite_seconds": _seconds(lambda: suite(answers, layout=IBUG_68)),
-        "bootstrap_seconds": _seconds(
-            lambda: bootstrap(answers, layout=IBUG_68, resamples=RESAMPLES, seed=1)
-        ),
-        "numpy_import_seconds": numpy_seconds,
-        "metrics_import_seconds": metrics_seconds,
-        "import_ratio": metrics_seconds / numpy_seconds,
-    }
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
-
-
-def _import_seconds(modules: tuple[str, ...], *, repeats: int) -> list[float]:
-    """Median seconds of a fresh interpreter importing each module, without the first, cold round."""
-    taken: dict[str, list[float]] = {module: [] for module in modules}
-    for _ in range(repeats + 1):
-        for module in modules:
-            command = [sys.executable, "-c", f"import {module}"]
-            taken[module].append(_seconds(lambda command=command: subprocess.run(command, check=True)))
-    return [statistics.median(seconds[1:]) for seconds in taken.values()]
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(), indent=2))

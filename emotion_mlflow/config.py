@@ -64,6 +64,7 @@ class ModelConfig:
     train_backbone: bool = True  # False: heads only, on cached features
     batch_norm: BatchNorm = "live"  # frozen: layers with loaded statistics stay in inference mode
     batch_norm_momentum: float = 0.99  # of the moving averages
+    still_residuals: bool = False  # from scratch: residual branches start at zero
     head_norm: bool = True  # LayerNormalization between pooled features and heads
     dropout: float = 0.2  # before the heads, share of features
 
@@ -111,6 +112,7 @@ class TrainingConfig:
     weight_decay: float = 1e-4  # AdamW only
     clip_norm: float = 0.0  # global gradient norm; 0: no clipping
     schedule: Schedule = "cosine"  # over the epochs after the warm-up
+    ramp: float = 0.0  # share of the steps after the warm-up over which the cosine's rate rises from near 0
     plateau_factor: float = 0.5
     plateau_patience: int = 5  # epochs
     early_stopping: str = "val/selection_score"  # the column of the history that picks the best epoch
@@ -146,6 +148,7 @@ class TrainingConfig:
             "training.label_smoothing",
         )
         _need(self.patience >= 0, "a number of epochs of at least 0", self.patience, "training.patience")
+        _need(0 <= self.ramp < 1, "a share from 0 to below 1", self.ramp, "training.ramp")
         for name in ("weight_decay", "clip_norm"):
             _need(getattr(self, name) >= 0, "a number of at least 0", getattr(self, name), f"training.{name}")
         factor, wait = self.plateau_factor, self.plateau_patience

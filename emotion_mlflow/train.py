@@ -215,7 +215,10 @@ class _Training:
             return settings.warmup_learning_rate
         if settings.schedule == "cosine":
             done = (epoch - 1 - settings.warmup_epochs + step / self.steps) / (settings.epochs - settings.warmup_epochs)
-            return settings.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+            if done < settings.ramp:
+                return settings.learning_rate * (0.05 + 0.95 * done / settings.ramp)
+            falling = (done - settings.ramp) / (1 - settings.ramp)
+            return settings.learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * falling)) / 2)
         return self.progress.learning_rate
 
     def _compile(self, *, warming_up: bool) -> None:

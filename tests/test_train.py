@@ -48,39 +48,35 @@ def make_config(*, augment=None, model=None, **training):
     )
 
 
-def start(config, *, layout=IBUG_68, mean_shape=None):
+def start(config, *, layout=IBUG_68):
     """A newly built network, the same one each time, as at the start of a process."""
     import keras
     import tensorflow as tf
 
-    from emotion_mlflow.models.build import build
+    from emotion_mlflow.models.build import Parts, build
+    from emotion_mlflow.models.heads import build_heads
 
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.training.rng_seed)
     tf.config.experimental.enable_op_determinism()
-    return build(
-        config.model,
-        mean_shape=np.full(layout.width, 0.5) if mean_shape is None else mean_shape,
-        mean_affect=(0.0, 0.0),
-    )
+    means = {"mean_shape": np.full(layout.width, 0.5), "mean_affect": (0.0, 0.0)}
+    if config.model.train_backbone:
+        return build(config.model, **means)
+    # a fit on features never looks at the backbone, which takes seconds to build
+    heads = build_heads(WIDTH, config=config.model, **means)
+    return Parts(config=config.model, trunk=None, features=None, heads=heads, whole=None, frozen_norms=0)
 
 
 @pytest.fixture(scope="module")
-def heads_only():
-    """Probes share one network, whose heads are put back to their start: building one takes seconds."""
-    made = {}
-
-    def get(config, *, layout=IBUG_68):
-        key = (config.model, layout)
-        if key not in made:
-            parts = start(config, layout=layout)
-            made[key] = (parts, [np.array(variable) for variable in parts.heads.variables])
-        parts, values = made[key]
-        for variable, value in zip(parts.heads.variables, values, strict=True):
-            variable.assign(value)
-        return parts
-
-    return get
+def straight_fit():
+    """A training of heads that nobody interrupted, and its weights: warm-up, then a plateau that is left at once."""
+    config = make_config(
+        epochs=4, warmup_epochs=1, schedule="plateau", plateau_patience=1, learning_rate=0.05, optimizer="adamw",
+        task_weighting="learned", augment={"flip": 0.5}, clip_norm=1.0,
+    )  # fmt: skip
+    parts = start(config)
+    fitted, _ = fit(config, parts, features(), features(seed=1))
+    return config, fitted, parts.heads.get_weights()
 
 
 def truth_of(faces, layout, rng):
@@ -122,9 +118,9 @@ def same(first, second):
     return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def test_the_history_has_a_row_an_epoch_with_every_task_s_loss_and_figure(heads_only):
+def test_the_history_has_a_row_an_epoch_with_every_task_s_loss_and_figure():
     config = make_config(epochs=2)
-    fitted, log = fit(config, heads_only(config), features(), features(seed=1))
+    fitted, log = fit(config, start(config), features(), features(seed=1))
     assert list(fitted.history.columns) == [
         "epoch", "learning_rate", "train/loss", "train/expression/loss", "train/valence/loss", "train/arousal/loss",
         "train/landmarks/loss", "train/expression/accuracy", "train/valence/mae", "train/arousal/mae",
@@ -138,18 +134,18 @@ def test_the_history_has_a_row_an_epoch_with_every_task_s_loss_and_figure(heads_
     assert fitted.history.to_dict("records") == log.rows
 
 
-def test_the_sink_is_told_epochs_and_steps_beforehand_and_each_step_as_it_is_done(heads_only):
+def test_the_sink_is_told_epochs_and_steps_beforehand_and_each_step_as_it_is_done():
     config = make_config(epochs=2, batch_size=8)
-    _, log = fit(config, heads_only(config), features(20), features(seed=1))
+    _, log = fit(config, start(config), features(20), features(seed=1))
     assert log.begun == (2, 3)
     assert [(epoch, step) for epoch, step, _ in log.steps] == [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
     # the last step's figures are the epoch's
     assert log.steps[2][2]["loss"] == log.rows[0]["train/loss"]
 
 
-def test_the_validation_s_selection_score_is_its_macro_f1(heads_only):
+def test_the_validation_s_selection_score_is_its_macro_f1():
     config = make_config(epochs=1)
-    fitted, _ = fit(config, heads_only(config), features(), features(seed=1))
+    fitted, _ = fit(config, start(config), features(), features(seed=1))
     assert fitted.history["val/selection_score"].tolist() == fitted.history["val/expression/macro_f1"].tolist()
 
 
@@ -163,9 +159,9 @@ def test_the_validation_s_selection_score_is_its_macro_f1(heads_only):
         ("val/expression/accuracy", np.argmax),
     ],
 )
-def test_the_best_epoch_s_weights_are_the_ones_left(heads_only, column, best):
+def test_the_best_epoch_s_weights_are_the_ones_left(column, best):
     config = make_config(epochs=5, early_stopping=column, learning_rate=0.05, schedule="none")
-    parts = heads_only(config)
+    parts = start(config)
     log = Log(parts.heads.get_weights)
     fitted, _ = fit(config, parts, features(), features(seed=1), sink=log)
     assert fitted.best_epoch == best(fitted.history[column]) + 1
@@ -173,47 +169,47 @@ def test_the_best_epoch_s_weights_are_the_ones_left(heads_only, column, best):
     assert not fitted.stopped_early
 
 
-def test_landmarks_without_known_eyes_are_best_where_their_error_is_least(heads_only):
+def test_landmarks_without_known_eyes_are_best_where_their_error_is_least():
     layout = landmark_layout(10)
     config = make_config(
         epochs=5, early_stopping="val/landmarks/nme_box", learning_rate=0.05, schedule="none",
         model={"tasks": ("landmarks",)},
     )  # fmt: skip
     fitted, _ = fit(
-        config, heads_only(config, layout=layout), features(layout=layout), features(seed=1, layout=layout)
+        config, start(config, layout=layout), features(layout=layout), features(seed=1, layout=layout)
     )
     assert fitted.best_epoch == fitted.history["val/landmarks/nme_box"].argmin() + 1
     assert fitted.history["val/selection_score"].tolist() == (-fitted.history["val/landmarks/nme_box"]).tolist()
 
 
-def test_training_stops_after_as_many_epochs_without_a_better_one_as_patience_says(heads_only):
+def test_training_stops_after_as_many_epochs_without_a_better_one_as_patience_says():
     # a rate at which nothing changes: epoch 1 stays the best, 2 and 3 are waited for
     config = make_config(
         epochs=9, patience=2, learning_rate=1e-12, schedule="none", early_stopping="val/expression/accuracy"
     )
-    fitted, _ = fit(config, heads_only(config), features(), features(seed=1))
+    fitted, _ = fit(config, start(config), features(), features(seed=1))
     assert (len(fitted.history), fitted.best_epoch, fitted.stopped_early) == (3, 1, True)
 
 
-def test_a_column_that_is_not_there_lists_those_that_are(heads_only):
+def test_a_column_that_is_not_there_lists_those_that_are():
     config = make_config(early_stopping="val/expression/acc")
     with pytest.raises(ConfigError, match=r"val/expression/accuracy.*got val/expression/acc in training.early_stopping"):
-        fit(config, heads_only(config), features(), features(seed=1))
+        fit(config, start(config), features(), features(seed=1))
 
 
-def test_the_cosine_s_rates_worked_out_by_hand(heads_only):
+def test_the_cosine_s_rates_worked_out_by_hand():
     # 2 steps an epoch, 1 epoch of warm-up, then 4 of cosine from .1 down to a hundredth of it. An epoch's column is
     # its second step's rate, an eighth, 3, 5 and 7 eighths of the way: .1 * (.01 + .99 (1 + cos(pi / 8)) / 2)
     config = make_config(
         epochs=5, warmup_epochs=1, warmup_learning_rate=0.03, learning_rate=0.1, schedule="cosine", optimizer="sgd"
     )
-    fitted, log = fit(config, heads_only(config), features(20), features(seed=1))
+    fitted, log = fit(config, start(config), features(20), features(seed=1))
     wanted = [0.03, 0.0962320, 0.0694428, 0.0315572, 0.0047680]
     assert fitted.history["learning_rate"].tolist() == pytest.approx(wanted, abs=1e-7)
     assert log.begun == (5, 2)
 
 
-def test_the_rate_told_is_the_one_used(heads_only):
+def test_the_rate_told_is_the_one_used():
     # plain numbers for one weight: SGD without momentum's first step is rate * slope; the log variances' slope at 0 is
     # .5 - loss, and Nesterov's first step is 1.9 of that
     config = make_config(
@@ -222,26 +218,26 @@ def test_the_rate_told_is_the_one_used(heads_only):
     )  # fmt: skip
     from emotion_mlflow import train
 
-    training = train._Training(config, heads_only(config), features(), features(seed=1), Log())
+    training = train._Training(config, start(config), features(), features(seed=1), Log())
     training.run_epoch(1)
     loss = training.progress.history[0]["train/valence/loss"]
     wanted = -0.01 * 1.9 * (0.5 - loss)
     assert float(training.network.log_variances.numpy()[0]) == pytest.approx(wanted, rel=1e-4)
 
 
-def test_the_plateau_halves_the_rate_after_five_epochs_without_a_lower_validation_loss(heads_only):
+def test_the_plateau_halves_the_rate_after_five_epochs_without_a_lower_validation_loss():
     # nothing is learnt at this rate: epoch 1 is the best; 2 to 6 bring nothing, so 7 has half; 7 to 11, so 12 a quarter
     config = make_config(epochs=12, learning_rate=1e-12, schedule="plateau", batch_size=FACES)
-    fitted, _ = fit(config, heads_only(config), features(), features(seed=1))
+    fitted, _ = fit(config, start(config), features(), features(seed=1))
     rates = [1e-12] * 6 + [0.5e-12] * 5 + [0.25e-12]
     assert fitted.history["learning_rate"].tolist() == pytest.approx(rates, rel=1e-6)
 
 
-def test_a_lower_validation_loss_makes_the_plateau_wait_anew(heads_only):
+def test_a_lower_validation_loss_makes_the_plateau_wait_anew():
     from emotion_mlflow import train
 
     config = make_config(learning_rate=0.1, schedule="plateau")
-    training = train._Training(config, heads_only(config), features(), features(seed=1), Log())
+    training = train._Training(config, start(config), features(), features(seed=1), Log())
     rates = []
     for loss in (3.0, 3.0, 3.0, 3.0, 3.0, 2.9, 2.9, 2.9, 2.89995, 2.9, 2.9):  # .00005 less is not less
         training._plateau(loss)
@@ -250,7 +246,7 @@ def test_a_lower_validation_loss_makes_the_plateau_wait_anew(heads_only):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_loss_that_is_not_finite_stops_training_and_names_epoch_and_step(heads_only, bad):
+def test_a_loss_that_is_not_finite_stops_training_and_names_epoch_and_step(bad):
     config = make_config(epochs=3, affect_loss="mse", batch_size=5)
     train = features(20)
     train.truth["valence"][13] = bad
@@ -258,17 +254,17 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_epoch_and_step(heads
     place = np.random.default_rng([0, 1]).permutation(20).tolist().index(13)
     log = Log()
     with pytest.raises(TrainingError) as caught:
-        fit(config, heads_only(config), train, features(seed=1), sink=log)
+        fit(config, start(config), train, features(seed=1), sink=log)
     assert str(caught.value).startswith("expected a finite loss; got ")
     assert str(caught.value).endswith(f"in epoch 1, step {place // 5 + 1}")
     assert len(log.steps) == place // 5
     assert log.rows == []
 
 
-def test_a_rate_that_blows_up_stops_training(heads_only):
+def test_a_rate_that_blows_up_stops_training():
     config = make_config(epochs=30, optimizer="sgd", learning_rate=9.0, schedule="none", affect_loss="mse")
     with pytest.raises(TrainingError, match=r"expected a finite loss; got \S+ for \S+ in epoch \d+, step \d"):
-        fit(config, heads_only(config), features(), features(seed=1))
+        fit(config, start(config), features(), features(seed=1))
 
 
 @pytest.mark.parametrize(
@@ -348,38 +344,31 @@ class Killer(Log):
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3, 4])
-def test_heads_killed_in_any_epoch_go_on_as_if_they_had_not_been(epoch, tmp_path):
+def test_heads_killed_in_any_epoch_go_on_as_if_they_had_not_been(straight_fit, epoch, tmp_path):
     from emotion_mlflow.checkpoints import Checkpoints
 
-    config = make_config(
-        epochs=4, warmup_epochs=1, schedule="plateau", plateau_patience=1, learning_rate=0.05, optimizer="adamw",
-        task_weighting="learned", augment={"flip": 0.5}, clip_norm=1.0,
-    )  # fmt: skip
-    straight_parts = start(config)
-    straight, _ = fit(config, straight_parts, features(), features(seed=1))
-
+    config, straight, weights = straight_fit
     with pytest.raises(Killed):
         fit(config, start(config), features(), features(seed=1), sink=Killer((epoch, 2)),
             checkpoints=Checkpoints(tmp_path))  # fmt: skip
     parts = start(config)
-    np.random.default_rng(9).random(5)
     again, log = fit(config, parts, features(), features(seed=1), checkpoints=Checkpoints(tmp_path))
 
     assert [row["epoch"] for row in log.rows] == list(range(epoch, 5))
     times = ["seconds", "validation_seconds", "images_per_second"]
     assert again.history.drop(columns=times).equals(straight.history.drop(columns=times))
     assert again.best_epoch == straight.best_epoch
-    assert same(parts.heads.get_weights(), straight_parts.heads.get_weights())
+    assert same(parts.heads.get_weights(), weights)
 
 
-def test_a_finished_training_that_is_started_again_trains_nothing_and_has_its_best_weights(heads_only, tmp_path):
+def test_a_finished_training_that_is_started_again_trains_nothing_and_has_its_best_weights(tmp_path):
     from emotion_mlflow.checkpoints import Checkpoints
 
     config = make_config(epochs=3, learning_rate=0.05)
-    parts = heads_only(config)
+    parts = start(config)
     first, _ = fit(config, parts, features(), features(seed=1), checkpoints=Checkpoints(tmp_path))
     left = parts.heads.get_weights()
-    again, log = fit(config, heads_only(config), features(), features(seed=1), checkpoints=Checkpoints(tmp_path))
+    again, log = fit(config, start(config), features(), features(seed=1), checkpoints=Checkpoints(tmp_path))
     assert log.rows == []
     assert again.history.equals(first.history)
     assert again.best_epoch == first.best_epoch
@@ -501,34 +490,34 @@ def test_frozen_norms_of_resnet50_s_file_stay_and_its_untrained_ones_learn(share
     assert len(parts.trunk.untrained_norms) == 10
 
 
-def test_a_task_without_a_label_neither_stops_training_nor_is_scored(heads_only):
+def test_a_task_without_a_label_neither_stops_training_nor_is_scored():
     config = make_config(epochs=1)
     train, val = features(), features(seed=1)
     for each in (train, val):
         each.truth["valence"][:] = 0
         each.truth["valence_labelled"][:] = 0
-    fitted, _ = fit(config, heads_only(config), train, val)
+    fitted, _ = fit(config, start(config), train, val)
     row = fitted.history.iloc[0]
     assert row["val/valence/loss"] == 0
     assert math.isnan(row["val/valence/ccc"])
     assert math.isfinite(row["train/loss"])
 
 
-def test_validation_faces_are_never_changed(heads_only):
+def test_validation_faces_are_never_changed():
     """The same validation loss whatever the training faces go through, at a rate at which nothing is learnt."""
     losses = []
     for augment in ({}, {"flip": 1.0}):
         config = make_config(epochs=1, learning_rate=1e-12, schedule="none", augment=augment)
-        fitted, _ = fit(config, heads_only(make_config()), features(), features(seed=1))
+        fitted, _ = fit(config, start(make_config()), features(), features(seed=1))
         losses.append(fitted.history["val/loss"][0])
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
-def test_only_trained_weights_decay(heads_only):
+def test_only_trained_weights_decay():
     from emotion_mlflow.train import _optimizer
 
     optimizer = _optimizer(replace(make_config().training, optimizer="adamw", weight_decay=0.01))
-    parts = heads_only(make_config())
+    parts = start(make_config())
     optimizer.build(parts.heads.trainable_variables)
     decaying = {variable.path.split("/")[-1] for variable in parts.heads.trainable_variables
                 if optimizer._use_weight_decay(variable)}  # fmt: skip

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,18 @@ def set_batch_norm(trunk: Trunk, *, frozen: bool, momentum: float) -> int:
         layer.momentum = momentum
         layer.trainable = not (frozen and layer.name not in trunk.untrained_norms)
     return sum(not layer.trainable for layer in layers)
+
+
+def still_residuals(trunk: Trunk) -> int:
+    """Number of residual branches that start at zero, so that a network from scratch begins as a shallow one.
+
+    Their last BatchNormalization gets gamma 0 (Goyal et al. 2017, section 5.1); loaded weights stay as they are.
+    """
+    pattern = re.compile(backbone_facts(trunk.name).residual_norms)
+    layers = [layer for layer in norm_layers(trunk.network) if pattern.fullmatch(layer.name)]
+    for layer in layers if trunk.weights == "none" else []:
+        layer.gamma.assign(np.zeros(layer.gamma.shape))
+    return len(layers) if trunk.weights == "none" else 0
 
 
 def _with_imagenet(make: type, shape: tuple[int, int, int], name: str) -> keras.Model:

@@ -7,7 +7,7 @@ import numpy as np
 
 from emotion_mlflow.config import ModelConfig
 from emotion_mlflow.labels import AFFECT_HIGH, AFFECT_LOW, PIXEL_CENTRE
-from emotion_mlflow.models.backbones import CAFFE_MEAN, Trunk, load_trunk, set_batch_norm
+from emotion_mlflow.models.backbones import CAFFE_MEAN, Trunk, load_trunk, set_batch_norm, still_residuals
 from emotion_mlflow.models.facts import backbone_facts
 from emotion_mlflow.models.heads import build_heads
 
@@ -63,6 +63,8 @@ def build(config: ModelConfig, *, mean_shape: np.ndarray, mean_affect: tuple[flo
     trunk = load_trunk(config.backbone, weights=config.weights, image_size=config.image_size)
     frozen = not config.train_backbone or config.batch_norm == "frozen"
     frozen_norms = set_batch_norm(trunk, frozen=frozen, momentum=config.batch_norm_momentum)
+    if config.still_residuals:
+        still_residuals(trunk)
     network = trunk.network
     if not config.train_backbone:
         network.trainable = False

@@ -1,0 +1,124 @@
+"""Requests to the tracking server per epoch, counted by a proxy between real trainings and a real MLflow server.
+
+Trainings of FEW and of MANY epochs differ in epochs only, so the difference of their requests belongs to the epochs.
+Batches of system metrics are counted apart.
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from benchmarks.figures import ROOT, Figure, Settings, plain
+
+FEW, MANY = 2, 8
+
+
+def measure(settings: Settings) -> list[Figure]:
+    """Requests an epoch beside system metrics."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _draw_faces(folder / "faces")
+        with _server(folder) as port, _proxy(port) as (uri, seen):
+            counts = []
+            for epochs in (FEW, MANY):
+                seen.clear()
+                _train(folder, uri, epochs)
+                counts.append(sum(not _is_system(body) for body in seen))
+    what = f"{counts[0]} requests for {FEW} epochs, {counts[1]} for {MANY}, system metrics left out"
+    value = (counts[1] - counts[0]) / (MANY - FEW)
+    return [plain("requests to the tracking server an epoch", [value], unit="requests", target=2, what=what)]
+
+
+def _is_system(body: bytes) -> bool:
+    """A batch of system metrics alone."""
+    try:
+        metrics = json.loads(body or b"{}").get("metrics", [])
+    except ValueError:
+        return False
+    return bool(metrics) and all(metric["key"].startswith("system/") for metric in metrics)
+
+
+def _train(folder: Path, uri: str, epochs: int) -> None:
+    flags = "--backbone mobilenetv3small --weights none --recipe improved --image-size 32 --json".split()
+    flags += ["--data", str(folder / "faces"), "--cache-dir", str(folder / "cache"), "--tracking-uri", uri]
+    command = [sys.executable, "-m", "emotion_mlflow", "train", *flags, "--epochs", str(epochs)]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env=_environment())
+
+
+def _draw_faces(folder: Path) -> None:
+    from emotion_mlflow.data.demo import demo_manifest
+
+    manifest = demo_manifest(folder, train=64, validation=16)
+    table = manifest.table.assign(path=[str(manifest.root.relative_to(folder) / path) for path in manifest.table["path"]])
+    table["split"] = table["part"]
+    table.drop(columns=["crop_x", "crop_y", "crop_width", "crop_height", "part"]).to_csv(folder / "faces.csv", index=False)
+
+
+@contextlib.contextmanager
+def _server(folder: Path) -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+    environment = _environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
+    try:
+        for _ in range(480):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+                break
+            time.sleep(0.25)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextlib.contextmanager
+def _proxy(port: int) -> Iterator[tuple[str, list[bytes]]]:
+    """(address, bodies of the requests so far)."""
+    seen: list[bytes] = []
+
+    class Proxy(BaseHTTPRequestHandler):
+        def forward(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            seen.append(body)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            connection.request(self.command, self.path, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+            connection.close()
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = forward  # noqa: N815  http.server's names
+
+        def log_message(self, *arguments: object) -> None:
+            """Nothing on the screen."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{proxy.server_address[1]}", seen
+        proxy.shutdown()
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return kept | {"PYTHONPATH": str(ROOT)}
