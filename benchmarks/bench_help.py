@@ -13,5 +13,10 @@ def measure(settings: Settings) -> list[Figure]:
     against = [sys.executable, "-c", "import click"]
     times = commands_in_turns(ours, against, repeats=settings.repeats or 15)
     return [
-        ratio("the first answer of the command line", *times, target=3, sides=("`emotion-mlflow --help`", "`import click`"))
+        ratio(
+            "the first answer of the command line",
+            *times,
+            target=3,
+            sides=("`emotion-mlflow --help`", "`import click`"),
+        )
     ]

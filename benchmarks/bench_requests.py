@@ -8,6 +8,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -51,7 +52,14 @@ def _is_system(body: bytes) -> bool:
 
 def _train(folder: Path, uri: str, epochs: int) -> None:
     flags = "--backbone mobilenetv3small --weights none --recipe improved --image-size 32 --json".split()
-    flags += ["--data", str(folder / "faces"), "--cache-dir", str(folder / "cache"), "--tracking-uri", uri]
+    flags += [
+        "--data",
+        str(folder / "faces" / "faces.csv"),
+        "--cache-dir",
+        str(folder / "cache"),
+        "--tracking-uri",
+        uri,
+    ]
     command = [sys.executable, "-m", "emotion_mlflow", "train", *flags, "--epochs", str(epochs)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, env=_environment())
 
@@ -60,9 +68,13 @@ def _draw_faces(folder: Path) -> None:
     from emotion_mlflow.data.demo import demo_manifest
 
     manifest = demo_manifest(folder, train=64, validation=16)
-    table = manifest.table.assign(path=[str(manifest.root.relative_to(folder) / path) for path in manifest.table["path"]])
+    table = manifest.table.assign(
+        path=[str(manifest.root.relative_to(folder) / path) for path in manifest.table["path"]]
+    )
     table["split"] = table["part"]
-    table.drop(columns=["crop_x", "crop_y", "crop_width", "crop_height", "part"]).to_csv(folder / "faces.csv", index=False)
+    table.drop(columns=["crop_x", "crop_y", "crop_width", "crop_height", "part"]).to_csv(
+        folder / "faces.csv", index=False
+    )
 
 
 @contextlib.contextmanager
@@ -71,10 +83,15 @@ def _server(folder: Path) -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+    ]
     environment = _environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment, start_new_session=True)
     try:
         for _ in range(480):
             with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
@@ -82,7 +99,7 @@ def _server(folder: Path) -> Iterator[int]:
             time.sleep(0.25)
         yield port
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # the workers it started too
         process.wait(30)
 
 

@@ -1,0 +1,170 @@
+"""One tracked epoch of `train` against bare `keras.Model.fit` of the same network, faces in memory, 96 px.
+
+Ours is the code path of the job: `emotion_mlflow.train.fit` with the recipe `improved` (augmentation, validation with
+its metrics), checkpoints, the progress reporter, and MLflow on SQLite with system metrics; the epoch's batch has
+arrived when the clock stops. Bare is Keras' `fit` of the same network and losses on float tensors, then `predict` of
+the validation faces. Each side lives in a process of its own, so that the determinism `train` asks of TensorFlow
+does not slow the bare one. They take turns, epoch by epoch; the first epoch of both traces and is left out.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.figures import Figure, Pace, Settings, Worker, ratio
+from emotion_mlflow.data.demo import demo_manifest
+from emotion_mlflow.data.manifest import Manifest
+from emotion_mlflow.data.pixels import load_pixels
+
+FACES, IMAGE_SIZE, BATCH = 512, 96, 32
+MODULE = "benchmarks.bench_epoch"
+
+
+def measure(settings: Settings) -> list[Figure]:
+    """One ratio for each backbone."""
+    return [_measure(backbone, settings) for backbone in settings.backbones]
+
+
+def _measure(backbone: str, settings: Settings) -> Figure:
+    faces, repeats = settings.faces or FACES, settings.repeats or 5
+    ours: list[dict[str, float]] = []
+    bare: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _faces(folder, faces)
+        arguments = [backbone, str(folder), str(faces), str(repeats + 1)]
+        with Worker(module=MODULE, arguments=["ours", *arguments], folder=folder) as one:
+            with Worker(module=MODULE, arguments=["bare", *arguments], folder=folder) as other:
+                for _ in range(repeats + 1):
+                    ours.append(one.go())
+                    bare.append(other.go())
+    parts = {name: statistics.median(each[name] for each in ours[1:]) for name in ours[0] if name != "seconds"}
+    return ratio(
+        f"an epoch of {backbone}, {faces} drawn faces, {IMAGE_SIZE} px",
+        [each["seconds"] for each in ours[1:]],
+        [each["seconds"] for each in bare[1:]],
+        target=1.10,
+        goal=1.05,
+        sides=("tracked epoch", "`fit` and `predict`"),
+        note=", ".join(f"{name} {value:.2f} s" for name, value in parts.items())
+        + f"; bare: training {statistics.median(each['training'] for each in bare[1:]):.2f} s",
+    )
+
+
+def _faces(folder: Path, faces: int) -> tuple[Manifest, np.ndarray]:
+    """Drawn faces, an eighth of them for validation, and their pixels."""
+    manifest = demo_manifest(folder / "demo", train=faces, validation=max(faces // 8, 8))
+    return manifest, load_pixels(manifest, image_size=IMAGE_SIZE, cache_dir=folder)
+
+
+def _part(manifest: Manifest, pixels: np.ndarray, part: str) -> Any:
+    from emotion_mlflow.data.batches import Examples, truth_arrays
+
+    rows = np.flatnonzero((manifest.table["part"] == part).to_numpy())
+    chosen = manifest.rows(rows)
+    return Examples(inputs=pixels[rows], truth=truth_arrays(chosen), layout=chosen.layout)
+
+
+def _config(backbone: str, epochs: int) -> Any:
+    from emotion_mlflow.recipes import resolve
+
+    changes = {"model.image_size": IMAGE_SIZE, "training.batch_size": BATCH}
+    changes |= {"training.epochs": epochs, "training.warmup_epochs": 0}
+    return resolve(
+        "improved", backbone, drawn=True, labelled=("expression", "valence", "arousal", "landmarks")
+    ).override(changes)
+
+
+def _network(config: Any, train: Any) -> Any:
+    from emotion_mlflow.jobs.faces import mean_affect, mean_shape
+    from emotion_mlflow.models.build import build
+
+    return build(config.model, mean_shape=mean_shape(train.truth), mean_affect=mean_affect(train.truth))
+
+
+def _work_ours(pace: Pace, backbone: str, folder: Path, faces: int, epochs: int) -> None:
+    from emotion_mlflow.checkpoints import Checkpoints, State
+    from emotion_mlflow.cli.progress import PlainReporter
+    from emotion_mlflow.jobs.training import reset
+    from emotion_mlflow.reporter import Both
+    from emotion_mlflow.tracking import runs
+    from emotion_mlflow.train import fit
+
+    manifest, pixels = _faces(folder, faces)
+    train, val = _part(manifest, pixels, "train"), _part(manifest, pixels, "validation")
+    config = _config(backbone, epochs)
+    reset(0)
+    parts = _network(config, train)
+
+    class Logged(PlainReporter):
+        """What the job's sink does with an epoch."""
+
+        def epoch(self, row: Mapping[str, float]) -> None:
+            run.log_epoch(row)
+            self.row = row
+
+    class Paced(Checkpoints):
+        """Saves, stops the clock, and waits for the next turn."""
+
+        started = 0.0
+
+        def save(self, state: State) -> None:
+            saving = time.perf_counter()
+            super().save(state)
+            saved = time.perf_counter()
+            run.wait()
+            done = time.perf_counter()
+            row = logged.row
+            pace.answer(
+                seconds=done - self.started,
+                training=row["seconds"],
+                validation=row["validation_seconds"],
+                checkpoint=saved - saving,
+                tracking=done - saved,
+            )
+            pace.wait()
+            self.started = time.perf_counter()
+
+    logged, kept = Logged(), Paced(folder / "checkpoints")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    with runs.open_run(experiment="benchmark", tracking_uri=uri, name=backbone, tags={}) as run:
+        pace.wait()
+        kept.started = time.perf_counter()
+        fit(config, parts, train, val, sink=Both(PlainReporter(), logged), checkpoints=kept)
+
+
+def _work_bare(pace: Pace, backbone: str, folder: Path, faces: int, epochs: int) -> None:
+    import keras
+    import tensorflow as tf
+
+    from emotion_mlflow.models.network import Network
+
+    manifest, pixels = _faces(folder, faces)
+    train, val = _part(manifest, pixels, "train"), _part(manifest, pixels, "validation")
+    config = _config(backbone, epochs)
+    keras.utils.set_random_seed(0)
+    parts = _network(config, train)
+    network = Network(parts.whole, config=config.training, class_weights=np.ones(8), layout=train.layout)
+    optimizer = keras.optimizers.AdamW(config.training.learning_rate, global_clipnorm=config.training.clip_norm)
+    network.compile(optimizer=optimizer)
+    batches = tf.data.Dataset.from_tensor_slices((train.inputs.astype(np.float32), train.truth))
+    batches = batches.shuffle(faces).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    held_out = val.inputs.astype(np.float32)
+    while pace.wait():
+        started = time.perf_counter()
+        network.fit(batches, epochs=1, verbose=0)
+        trained = time.perf_counter()
+        network.predict(held_out, batch_size=128, verbose=0)
+        pace.answer(seconds=time.perf_counter() - started, training=trained - started)
+
+
+if __name__ == "__main__":
+    side, backbone, folder, faces, epochs = sys.argv[1:]
+    work = {"ours": _work_ours, "bare": _work_bare}[side]
+    work(Pace(), backbone, Path(folder), int(faces), int(epochs))
