@@ -1,4 +1,4 @@
-"""`python -m benchmarks [PART ...]`: measures, keeps the figures, and writes docs/PERFORMANCE.md. Called by `make bench`."""
+"""`python -m benchmarks [PART ...]`: measures, keeps the figures, writes docs/PERFORMANCE.md. `make bench` calls it."""
 
 import datetime
 import importlib
@@ -22,9 +22,10 @@ PARTS = ("help", "metrics", "manifest", "requests", "epoch", "probe")
 @click.option("--repeats", type=click.IntRange(1), help="Repeats; else each one's own number.")
 @click.option("--backbones", default=",".join(BACKBONES), show_default=True, help="Of epoch and probe.")
 @click.option("--drawn", is_flag=True, help="Drawn faces and random weights for probe, even where real ones are.")
+@click.option("--dry", is_flag=True, help="Print the figures, keep none.")
 @click.option("--render", is_flag=True, help="Measure nothing, only write the page again.")
 def main(
-    parts: tuple[str, ...], faces: int | None, repeats: int | None, backbones: str, drawn: bool, render: bool
+    parts: tuple[str, ...], faces: int | None, repeats: int | None, backbones: str, drawn: bool, dry: bool, render: bool
 ) -> None:
     """Measures PARTS, or all: help metrics manifest requests (two minutes), epoch and probe (an hour on two cores).
 
@@ -38,10 +39,13 @@ def main(
         click.echo(f"{part}: measuring", err=True)
         figures = _module(part).measure(settings)
         now = {"date": datetime.date.today().isoformat(), "load": round(load, 2)}
-        report.keep(part, figures, {**stamp, **now})
+        if not dry:
+            report.keep(part, figures, {**stamp, **now})
         for figure in figures:
             click.echo(report.line(figure))
         click.echo(f"{part}: {time.perf_counter() - started:.0f} s", err=True)
+    if dry:
+        return
     report.render({part: str(_module(part).__doc__).strip() for part in PARTS})
     click.echo(f"written: {report.PAGE.relative_to(ROOT)}", err=True)
 

@@ -39,11 +39,13 @@ def _measure(backbone: str, settings: Settings) -> Figure:
         folder = Path(scratch)
         _faces(folder, faces)
         arguments = [backbone, str(folder), str(faces), str(repeats + 1)]
-        with Worker(module=MODULE, arguments=["ours", *arguments], folder=folder) as one:
-            with Worker(module=MODULE, arguments=["bare", *arguments], folder=folder) as other:
-                for _ in range(repeats + 1):
-                    ours.append(one.go())
-                    bare.append(other.go())
+        with (
+            Worker(module=MODULE, arguments=["ours", *arguments], folder=folder) as one,
+            Worker(module=MODULE, arguments=["bare", *arguments], folder=folder) as other,
+        ):
+            for _ in range(repeats + 1):
+                ours.append(one.go())
+                bare.append(other.go())
     parts = {name: statistics.median(each[name] for each in ours[1:]) for name in ours[0] if name != "seconds"}
     return ratio(
         f"an epoch of {backbone}, {faces} drawn faces, {IMAGE_SIZE} px",

@@ -35,12 +35,14 @@ def _measure(backbone: str, settings: Settings) -> list[Figure]:
         folder = Path(scratch)
         manifest, _ = _faces(folder, settings.shared, settings.faces or 0)
         arguments = [backbone, str(folder), str(settings.shared or ""), str(settings.faces or 0)]
-        with Worker(module=MODULE, arguments=["probe", *arguments], folder=folder) as ours:
-            with Worker(module=MODULE, arguments=["forward", *arguments], folder=folder) as other:
-                for _ in range(settings.repeats or 3):
-                    forward.append(other.go())
-                    first.append(ours.go())
-                    again.append(ours.go())
+        with (
+            Worker(module=MODULE, arguments=["probe", *arguments], folder=folder) as ours,
+            Worker(module=MODULE, arguments=["forward", *arguments], folder=folder) as other,
+        ):
+            for _ in range(settings.repeats or 3):
+                forward.append(other.go())
+                first.append(ours.go())
+                again.append(ours.go())
     pictures = f"{len(manifest):,} {'real' if settings.shared else 'drawn'} faces, {IMAGE_SIZE} px"
     whole = [each["seconds"] for each in forward]
     parts = {name: statistics.median(each[name] for each in first) for name in ("features", "heads")}

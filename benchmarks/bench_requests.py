@@ -51,8 +51,8 @@ def _is_system(body: bytes) -> bool:
 
 
 def _train(folder: Path, uri: str, epochs: int) -> None:
-    flags = "--backbone mobilenetv3small --weights none --recipe improved --image-size 32 --json".split()
-    flags += [
+    small = ["--backbone", "mobilenetv3small", "--weights", "none", "--recipe", "improved", "--image-size", "32"]
+    places = [
         "--data",
         str(folder / "faces" / "faces.csv"),
         "--cache-dir",
@@ -60,7 +60,7 @@ def _train(folder: Path, uri: str, epochs: int) -> None:
         "--tracking-uri",
         uri,
     ]
-    command = [sys.executable, "-m", "emotion_mlflow", "train", *flags, "--epochs", str(epochs)]
+    command = [sys.executable, "-m", "emotion_mlflow", "train", *small, *places, "--json", "--epochs", str(epochs)]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, env=_environment())
 
 

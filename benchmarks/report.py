@@ -43,8 +43,8 @@ def render(order: Mapping[str, str]) -> None:
     lines = [
         "# Speed",
         "",
-        "Made by `make bench` (`python -m benchmarks`); do not edit. Both sides of a ratio are measured in one run, in turns;",
-        "given is the median of the repeats, with the smallest and the largest. No test depends on these times.",
+        "Made by `make bench` (`python -m benchmarks`); do not edit. Both sides of a ratio are measured in one run, in",
+        "turns; given is the median of the repeats, with the smallest and the largest. No test depends on these times.",
         "",
     ]
     machines = sorted({entry["machine"] for entry in entries})

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from emotion_mlflow.data.drawing import SIZE, draw_face, draw_person
+from emotion_mlflow.data.drawing import SIZE, draw_face
+from emotion_mlflow.data.face_person import draw_person
 from emotion_mlflow.data.manifest import COLUMNS, REJECTED_COLUMNS, Manifest
 from emotion_mlflow.data.pictures import NO_PICTURE_HASH, inspect
 from emotion_mlflow.errors import DataError
@@ -65,7 +66,8 @@ def demo_manifest(
     `progress` hears (faces drawn, faces in all). DataError: a negative seed or an empty part.
     """
     if seed < 0 or train < 1 or validation < 1:
-        raise DataError("a seed of at least 0 and a face in each part", got=f"{seed}, {train}, {validation}", where="demo faces")
+        got = f"seed {seed}, {train} train and {validation} validation faces"
+        raise DataError("a seed of at least 0 and a face in each part", got=got, where="the demo faces")
     folder = cache_dir / f"demo-{seed}-{VERSION}-{train}-{validation}"
     table = _kept(folder, faces=train + validation)
     if table is None:

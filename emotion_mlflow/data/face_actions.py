@@ -68,16 +68,62 @@ _FULL: dict[str, tuple[Actions, Actions]] = {
         Actions(brow_inner_up=1.1, brow_outer_up=1.2, lid_raise=1.1, jaw_drop=1.2, stretch=-0.6),
     ),
     "fear": (
-        Actions(brow_inner_up=1.2, brow_lower=0.2, lid_raise=1.05, stretch=0.75, jaw_drop=0.35, corner_up=-0.6, squareness=0.8, flush=-0.7),
-        Actions(brow_inner_up=1.25, brow_lower=0.2, lid_raise=1.2, stretch=0.8, jaw_drop=0.6, corner_up=-0.75, squareness=0.9, flush=-1.0),
+        Actions(
+            brow_inner_up=1.2,
+            brow_lower=0.2,
+            lid_raise=1.05,
+            stretch=0.75,
+            jaw_drop=0.35,
+            corner_up=-0.6,
+            squareness=0.8,
+            flush=-0.7,
+        ),
+        Actions(
+            brow_inner_up=1.25,
+            brow_lower=0.2,
+            lid_raise=1.2,
+            stretch=0.8,
+            jaw_drop=0.6,
+            corner_up=-0.75,
+            squareness=0.9,
+            flush=-1.0,
+        ),
     ),
     "disgust": (
-        Actions(brow_lower=0.55, lid_raise=-0.5, lid_tighten=1.0, nose_wrinkle=1.0, lip_raise=0.9, corner_up=-0.6, tongue=0.3),
-        Actions(brow_lower=0.6, lid_raise=-0.65, lid_tighten=1.0, nose_wrinkle=1.1, lip_raise=1.0, corner_up=-0.8, jaw_drop=0.35, tongue=1.0),
+        Actions(
+            brow_lower=0.55,
+            lid_raise=-0.5,
+            lid_tighten=1.0,
+            nose_wrinkle=1.0,
+            lip_raise=0.9,
+            corner_up=-0.6,
+            tongue=0.3,
+        ),
+        Actions(
+            brow_lower=0.6,
+            lid_raise=-0.65,
+            lid_tighten=1.0,
+            nose_wrinkle=1.1,
+            lip_raise=1.0,
+            corner_up=-0.8,
+            jaw_drop=0.35,
+            tongue=1.0,
+        ),
     ),
     "anger": (
-        Actions(brow_lower=1.25, brow_outer_up=0.35, lid_raise=0.3, lid_tighten=0.3, press=0.8, corner_up=-0.45, flush=0.9),
-        Actions(brow_lower=1.35, brow_outer_up=0.45, lid_raise=0.4, lid_tighten=0.3, jaw_drop=0.6, squareness=1.0, corner_up=-0.1, flush=1.2),
+        Actions(
+            brow_lower=1.25, brow_outer_up=0.35, lid_raise=0.3, lid_tighten=0.3, press=0.8, corner_up=-0.45, flush=0.9
+        ),
+        Actions(
+            brow_lower=1.35,
+            brow_outer_up=0.45,
+            lid_raise=0.4,
+            lid_tighten=0.3,
+            jaw_drop=0.6,
+            squareness=1.0,
+            corner_up=-0.1,
+            flush=1.2,
+        ),
     ),
     "contempt": (
         Actions(smirk=1.1, lid_raise=-0.65, lid_tighten=0.3, brow_skew=0.8, press=0.3, gaze_side=0.8),
@@ -98,7 +144,7 @@ def _add(actions: Actions, **more: float) -> Actions:
 
 
 def affect(expression: int, *, intensity: float, temper: tuple[float, float] = (0.0, 0.0)) -> tuple[float, float]:
-    """Valence and arousal, -1..1: the intensity moves them from (0, 0) towards AFFECT_REACH x CLASS_AFFECT, the temper adds."""
+    """Valence and arousal, -1..1: from (0, 0) towards AFFECT_REACH x CLASS_AFFECT by the intensity, plus the temper."""
     towards = AFFECT_REACH * intensity * np.asarray(CLASS_AFFECT[expression]) + temper
     valence, arousal = np.clip(towards, AFFECT_LOW, AFFECT_HIGH)
     return float(valence), float(arousal)

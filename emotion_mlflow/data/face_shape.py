@@ -74,9 +74,11 @@ def _brow(build: Build, actions: Actions, *, side: int) -> np.ndarray:
     t = np.linspace(0, 1, 5)
     lower, skew = actions.brow_lower, side * actions.brow_skew
     y = -0.36 * build.brow_height - 0.10 * build.brow_arch * np.sin(np.pi * (0.15 + 0.7 * t))
-    y = y - 0.30 * actions.brow_inner_up * (1 - t) ** 1.4 + 0.10 * max(actions.brow_inner_up - actions.brow_outer_up, 0) * t
+    slant = max(actions.brow_inner_up - actions.brow_outer_up, 0)
+    y = y - 0.30 * actions.brow_inner_up * (1 - t) ** 1.4 + 0.10 * slant * t
     y = y - 0.27 * actions.brow_outer_up * t**0.8
-    y = y + lower * (0.30 * (1 - t) ** 1.2 + 0.03) - skew * (0.20 * np.sin(np.pi * (0.25 + 0.6 * t)) if skew > 0 else 0.10)
+    y = y + lower * (0.30 * (1 - t) ** 1.2 + 0.03)
+    y = y - skew * (0.20 * np.sin(np.pi * (0.25 + 0.6 * t)) if skew > 0 else 0.10)
     x = 0.17 + 0.57 * t - 0.09 * lower * (1 - t)
     return np.stack([side * build.eye_spacing * x, y, 0.22 - 0.22 * t], axis=1)
 
@@ -167,7 +169,9 @@ def skull(build: Build, *, grow: float = 1.0, from_angle: float = 0.0) -> np.nda
 
 _STEPS = 6
 _T = np.arange(_STEPS) / _STEPS
-_BLEND = 0.5 * np.stack([-_T + 2 * _T**2 - _T**3, 2 - 5 * _T**2 + 3 * _T**3, _T + 4 * _T**2 - 3 * _T**3, -(_T**2) + _T**3], axis=1)
+_BLEND = 0.5 * np.stack(
+    [-_T + 2 * _T**2 - _T**3, 2 - 5 * _T**2 + 3 * _T**3, _T + 4 * _T**2 - 3 * _T**3, _T**3 - _T**2], axis=1
+)
 
 
 def curve(points: np.ndarray, *, closed: bool = False) -> np.ndarray:
