@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from emotion_mlflow.config import ModelConfig
+
+pytestmark = pytest.mark.slow  # imports TensorFlow
+
+SIZE = 32
+CONTENTS = np.array(["a" * 32, "b" * 32, "c" * 32])
+
+
+def make(*, weights="none", seed=0, **config):
+    import keras
+
+    from emotion_mlflow.models.build import build
+
+    keras.utils.set_random_seed(seed)
+    settings = {"backbone": "mobilenetv3small", "image_size": SIZE, "train_backbone": False, "weights": str(weights)}
+    return build(ModelConfig(**settings, **config), mean_shape=np.full(4, 0.5), mean_affect=(0.0, 0.0))
+
+
+@pytest.fixture(scope="module")
+def weights_files(tmp_path_factory):
+    """Two files of whole, different weights."""
+    from emotion_mlflow.models.backbones import load_trunk, norm_layers
+
+    folder = tmp_path_factory.mktemp("weights")
+    trunk = load_trunk("mobilenetv3small", weights="none", image_size=SIZE)
+    files = []
+    for number in (1, 2):
+        for layer in norm_layers(trunk.network):
+            layer.momentum = 0.01
+        # norms that know the pictures, so that features differ from face to face
+        trunk.network(np.random.default_rng(number).uniform(0, 255, (16, SIZE, SIZE, 3)), training=True)
+        files.append(folder / f"{number}.weights.h5")
+        trunk.network.save_weights(files[-1])
+    return files
+
+
+@pytest.fixture(scope="module")
+def parts(weights_files):
+    return make(weights=weights_files[0])
+
+
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+def compute(parts, cache_dir, *, faces=None, contents=CONTENTS, progress=None):
+    from emotion_mlflow.features import compute_features
+
+    return compute_features(
+        parts, pixels() if faces is None else faces, contents=contents, cache_dir=cache_dir, progress=progress
+    )
+
+
+def files(folder):
+    return sorted((folder / "features").iterdir())
+
+
+def test_a_face_has_its_own_features_and_those_of_its_mirror_image(parts, tmp_path):
+    features = compute(parts, tmp_path)
+    assert (features.shape, features.dtype) == ((3, 2, 576), np.float32)
+    own = np.asarray(parts.features(pixels().astype(np.float32), training=False))
+    np.testing.assert_allclose(features[:, 0], own, rtol=1e-4, atol=1e-5)
+    mirrored = compute(parts, tmp_path, faces=pixels()[:, :, ::-1], contents=CONTENTS[::-1])
+    np.testing.assert_array_equal(features[:, 1], mirrored[:, 0])
+    np.testing.assert_array_equal(features[:, 0], mirrored[:, 1])
+    assert np.abs(features[:, 0] - features[:, 1]).max() > 0.01
+
+
+def test_the_second_time_the_network_is_not_asked(parts, tmp_path):
+    first = compute(parts, tmp_path)
+    without = replace(parts, features=None)  # would fail at the first picture
+    np.testing.assert_array_equal(compute(without, tmp_path), first)
+    assert len(files(tmp_path)) == 1
+    with pytest.raises(AttributeError):
+        compute(without, tmp_path, contents=CONTENTS[::-1])
+
+
+def test_heads_with_other_settings_find_the_same_file(parts, weights_files, tmp_path):
+    compute(parts, tmp_path)
+    compute(make(weights=weights_files[0], dropout=0.5, head_norm=False, tasks=("valence",), seed=3), tmp_path)
+    assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("other", ["weights", "pixels", "size", "contents"])
+def test_other_weights_pixels_sizes_or_faces_do_not(parts, weights_files, tmp_path, other):
+    compute(parts, tmp_path)
+    if other == "contents":
+        compute(parts, tmp_path, contents=np.array(["a" * 32, "b" * 32, "d" * 32]))
+    elif other == "size":
+        compute(replace(parts, config=replace(parts.config, image_size=40)), tmp_path)
+    elif other == "pixels":
+        compute(replace(parts, config=replace(parts.config, pixels="unit")), tmp_path)
+    else:
+        compute(make(weights=weights_files[1]), tmp_path)
+    assert len(files(tmp_path)) == 2
+
+
+def test_random_weights_are_told_apart_by_their_values(tmp_path):
+    compute(make(seed=0), tmp_path)
+    compute(make(seed=0), tmp_path)
+    assert len(files(tmp_path)) == 1
+    compute(make(seed=1), tmp_path)
+    assert len(files(tmp_path)) == 2
+
+
+def test_progress_is_told_in_faces(parts, tmp_path):
+    told = []
+    compute(parts, tmp_path, progress=lambda done, of: told.append((done, of)))
+    assert told == [(3, 3)]
