@@ -99,7 +99,8 @@ def probe(backbone: str) -> RunConfig:
 def demo(backbone: str) -> RunConfig:
     """A network from scratch on the drawn faces, in minutes on two cores.
 
-    Command: `emotion-mlflow train --backbone resnet50`. Measured in docs/RESULTS.md.
+    Command: `emotion-mlflow train --backbone resnet50`. Test accuracy .74 (ResNet50) and .64 (EfficientNetB0),
+    see docs/RESULTS.md.
     """
     start, facts = improved(backbone), backbone_facts(backbone)
     return replace(

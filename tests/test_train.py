@@ -175,9 +175,7 @@ def test_landmarks_without_known_eyes_are_best_where_their_error_is_least():
         epochs=5, early_stopping="val/landmarks/nme_box", learning_rate=0.05, schedule="none",
         model={"tasks": ("landmarks",)},
     )  # fmt: skip
-    fitted, _ = fit(
-        config, start(config, layout=layout), features(layout=layout), features(seed=1, layout=layout)
-    )
+    fitted, _ = fit(config, start(config, layout=layout), features(layout=layout), features(seed=1, layout=layout))
     assert fitted.best_epoch == fitted.history["val/landmarks/nme_box"].argmin() + 1
     assert fitted.history["val/selection_score"].tolist() == (-fitted.history["val/landmarks/nme_box"]).tolist()
 
@@ -193,7 +191,9 @@ def test_training_stops_after_as_many_epochs_without_a_better_one_as_patience_sa
 
 def test_a_column_that_is_not_there_lists_those_that_are():
     config = make_config(early_stopping="val/expression/acc")
-    with pytest.raises(ConfigError, match=r"val/expression/accuracy.*got val/expression/acc in training.early_stopping"):
+    with pytest.raises(
+        ConfigError, match=r"val/expression/accuracy.*got val/expression/acc in training.early_stopping"
+    ):
         fit(config, start(config), features(), features(seed=1))
 
 

@@ -96,7 +96,7 @@ def _show(report: Any) -> None:
     for part in report.splits:
         table.add_column(part or "all", justify="right")
     table.add_row("faces", *(f"{counts['faces']:,}" for counts in report.splits.values()))
-    for kind, names in (("classes", EXPRESSIONS), ("tasks", TASKS)):
+    for kind, names in (("classes", EXPRESSIONS), ("labelled", TASKS)):
         table.add_section()
         for name in names:
             table.add_row(name, *(f"{counts[kind].get(name, 0):,}" for counts in report.splits.values()))

@@ -18,14 +18,14 @@ from emotion_mlflow.data.pictures import NO_PICTURE_HASH, inspect
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.labels import EXPRESSIONS, IBUG_68
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed would give other pictures or labels."""
 
 PARTS = ("train", "validation")
 TRAIN_FACES, VALIDATION_FACES = 1600, 640
 
 _TABLE = "labels.parquet"
-_REPORT_EVERY = 64  # faces between two calls of `progress`
+_REPORT_EVERY = 32  # faces between two calls of `progress`
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ what is measured is what is served.
 """
 
 import base64
-import binascii
 import hashlib
 import io
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any, Union
 
@@ -21,6 +21,7 @@ from PIL import Image
 EXPRESSIONS = ("neutral", "happy", "sad", "surprise", "fear", "disgust", "anger", "contempt")
 TASKS = ("expression", "valence", "arousal", "landmarks")
 PREPROCESSING = {"caffe": "preprocess_caffe", "raw": "preprocess_raw", "unit": "preprocess_unit"}
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM")  # as `data.pictures`
 LARGEST_PICTURE = 50_000_000  # pixels; a bomb is refused by its header
 FORMAT = 1
 PIXEL_CENTRE = 0.5  # landmark (0, 0) is the centre of the first pixel
@@ -51,6 +52,7 @@ class AffectModel(mlflow.pyfunc.PythonModel):
         import keras  # here, since MLflow reads this file for its type hints alone
 
         self.card = json.loads(card.read_text())
+        _agree("card", dict.__name__, type(self.card).__name__)
         _agree("format", FORMAT, self.card["format"])
         _agree("label order", list(EXPRESSIONS), self.card["expressions"])
         _agree("digest of network", self.card["network_sha256"], hashlib.sha256(network.read_bytes()).hexdigest())
@@ -60,9 +62,7 @@ class AffectModel(mlflow.pyfunc.PythonModel):
         self.tasks = [task for task in TASKS if task in self.card["tasks"]]
         return self
 
-    def predict(
-        self, context: Any, model_input: list[Picture], params: dict[str, Any] | None = None
-    ) -> list[Affect]:
+    def predict(self, context: Any, model_input: list[Picture], params: dict[str, Any] | None = None) -> list[Affect]:
         """One answer a face.
 
         Each input is an image file's bytes (base64 text over HTTP) or pixels (H, W, 3) of 0-255. Landmarks are
@@ -119,8 +119,11 @@ class AffectModel(mlflow.pyfunc.PythonModel):
         _agree("tasks", sorted(self.card["tasks"]), sorted(outputs))
         if "expression" in outputs:
             _agree("number of expressions", len(EXPRESSIONS), outputs["expression"].shape[-1])
+        points = int(self.card["landmark_points"])
+        _agree("landmark layout", "ibug68" if points == 68 else f"points{points}", self.card["landmark_layout"])
         if "landmarks" in outputs:
-            _agree("landmark numbers", 2 * int(self.card["landmark_points"]), outputs["landmarks"].shape[-1])
+            _agree("landmark numbers", 2 * points, outputs["landmarks"].shape[-1])
+        _agree("image size", self.card["image_size"], self.network.get_layer("resize").height)
         _agree("preprocessing", True, PREPROCESSING[self.card["pixels"]] in _layer_names(self.network))
 
 
@@ -129,22 +132,37 @@ def read_picture(item: Any, number: int) -> Image.Image:
     if isinstance(item, str):
         try:
             item = base64.b64decode("".join(item.split()), validate=True)
-        except binascii.Error:
+        except ValueError:
             raise ValueError(f"expected base64 of an image file; got other text in item {number}") from None
     if not isinstance(item, bytes | bytearray):
         return _from_pixels(item, number)
+    picture = _opened(item, number)
+    if picture.width * picture.height > LARGEST_PICTURE:
+        raise ValueError(f"expected at most {LARGEST_PICTURE} pixels; got {picture.size} in item {number}")
+    if picture.mode in ("F", "I") or picture.mode.startswith("I;"):
+        raise ValueError(f"expected 8 bits a channel; got mode {picture.mode} in item {number}")
     try:
-        picture = Image.open(io.BytesIO(item))
-        if picture.width * picture.height > LARGEST_PICTURE:
-            raise ValueError(f"expected at most {LARGEST_PICTURE} pixels; got {picture.size} in item {number}")
         return picture.convert("RGB")
-    except (OSError, SyntaxError, Image.DecompressionBombError):
-        raise ValueError(f"expected an image file's bytes; got {len(item)} other bytes in item {number}") from None
+    except Exception:  # noqa: BLE001  see _opened
+        raise _no_picture(item, number) from None
 
 
 def fit_picture(picture: Image.Image, size: int) -> Image.Image:
     """The whole picture at (size, size): the same resampling that training used."""
     return picture.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def _opened(content: bytes, number: int) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the caller's own limit is lower
+            return Image.open(io.BytesIO(content), formats=FORMATS)
+    except Exception:  # noqa: BLE001  on damaged files Pillow's decoders raise nearly anything
+        raise _no_picture(content, number) from None
+
+
+def _no_picture(content: bytes, number: int) -> ValueError:
+    return ValueError(f"expected an image file's bytes; got {len(content)} other bytes in item {number}")
 
 
 def _from_pixels(item: Any, number: int) -> Image.Image:

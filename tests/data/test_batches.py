@@ -99,9 +99,7 @@ GEOMETRY = [
 def test_landmarks_go_where_the_pictures_go(config):
     """Bright dots painted at the landmarks are found again, by their names, where the moved landmarks are."""
     points = np.random.default_rng(3).uniform(0.3, 0.7, (12, 8))
-    drawn = draw_changes(
-        np.random.default_rng(4), 12, config=AugmentConfig(**config), layout=DOTS, with_landmarks=True
-    )
+    drawn = draw_changes(np.random.default_rng(4), 12, config=AugmentConfig(**config), layout=DOTS, with_landmarks=True)
     moved = move_landmarks(points, drawn, layout=DOTS).reshape(12, 4, 2)
     layers = dotted(points)  # a dot a layer, so that no two can be mistaken for each other
     worst = 0.0
@@ -116,9 +114,7 @@ def test_landmarks_go_where_the_pictures_go(config):
 
 def test_a_mirrored_picture_is_the_picture_read_from_right_to_left():
     picture = np.random.default_rng(0).integers(0, 256, (1, 9, 9, 3)).astype(np.float32)
-    drawn = draw_changes(
-        np.random.default_rng(0), 1, config=AugmentConfig(flip=1.0), layout=DOTS, with_landmarks=True
-    )
+    drawn = draw_changes(np.random.default_rng(0), 1, config=AugmentConfig(flip=1.0), layout=DOTS, with_landmarks=True)
     np.testing.assert_allclose(changed(picture, drawn, flip=1.0), picture[:, :, ::-1], atol=0.1)
 
 

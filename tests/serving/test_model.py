@@ -175,7 +175,7 @@ def test_a_picture_of_16_bits_a_channel_is_refused_as_training_does():
 
     buffer = io.BytesIO()
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(buffer, "PNG")
-    with pytest.raises(ValueError, match="expected"):
+    with pytest.raises(ValueError, match="expected 8 bits a channel; got mode I;16 in item 0"):
         read_picture(buffer.getvalue(), 0)
 
 
@@ -227,8 +227,11 @@ def test_a_face_s_answer_is_the_same_in_a_filled_up_batch_and_in_a_full_one(mode
         pytest.param({"network_sha256": "0" * 64}, "digest of network", id="another network"),
         pytest.param({"pixels": "caffe"}, "preprocessing", id="preprocessing"),
         pytest.param({"pixels": "unit"}, "preprocessing", id="published pixels"),
-        pytest.param({"landmark_points": 68}, "landmark numbers 136; got 10", id="landmark points"),
-        pytest.param({"landmark_layout": "ibug68"}, "landmark layout", id="landmark layout"),
+        pytest.param({"landmark_points": 68}, "landmark layout ibug68; got points5", id="landmark points"),
+        pytest.param(
+            {"landmark_points": 68, "landmark_layout": "ibug68"}, "landmark numbers 136; got 10", id="landmark width"
+        ),
+        pytest.param({"landmark_layout": "ibug68"}, "landmark layout points5; got ibug68", id="landmark layout"),
         pytest.param({"image_size": 64}, "image size 64; got 32", id="image size"),
         pytest.param({"tasks": ["expression"]}, "tasks", id="tasks"),
         pytest.param({"format": 2}, "format", id="format"),
@@ -270,8 +273,10 @@ def test_a_damaged_network_is_told_by_its_digest(saved, tmp_path):
 
 def test_the_served_file_s_own_lists_are_the_package_s():
     """It imports nothing of the package, so it repeats them."""
+    from emotion_mlflow.data import pictures
     from emotion_mlflow.models.facts import BACKBONES
     from emotion_mlflow.serving import model as served
 
     assert (served.EXPRESSIONS, served.TASKS, served.PIXEL_CENTRE) == (EXPRESSIONS, TASKS, PIXEL_CENTRE)
+    assert served.FORMATS == pictures.FORMATS
     assert {facts.pixels for facts in BACKBONES.values()} | {"unit"} == set(served.PREPROCESSING)

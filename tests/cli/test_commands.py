@@ -1,0 +1,132 @@
+"""The commands that need no TensorFlow: data, cache, and what progress prints."""
+
+import json
+import shutil
+
+import pytest
+from PIL import Image
+
+from emotion_mlflow.cli import main
+from emotion_mlflow.cli.options import TRAIN
+from emotion_mlflow.cli.progress import PlainReporter, epoch_line
+from emotion_mlflow.cli.terminal import show
+from emotion_mlflow.cli.train import settings_of, weights_for
+from emotion_mlflow.errors import ConfigError
+
+
+def run(capsys, *arguments):
+    """(exit code, stdout, stderr) of a command run here."""
+    with pytest.raises(SystemExit) as stopped:
+        main(list(map(str, arguments)))
+    told = capsys.readouterr()
+    return stopped.value.code, told.out, told.err
+
+
+def test_data_check_counts_faces_in_one_json_object(faces, tmp_path, capsys):
+    code, out, _ = run(capsys, "data", "check", faces, "--cache-dir", tmp_path, "--json")
+    report = json.loads(out)
+    assert (code, out.count("\n")) == (0, 1)
+    assert (report["faces"], report["rejected"], report["leaks"]) == (40, 0, 0)
+    assert [part["faces"] for part in report["splits"].values()] == [32, 8]
+
+
+def test_data_check_ends_with_1_where_a_picture_stands_on_both_sides(draw_set, tmp_path, capsys):
+    root = draw_set(tmp_path / "set", train=16, val=8)
+    shutil.copy(root / "train_set" / "images" / "3.jpg", root / "val_set" / "images" / "17.jpg")
+    code, out, _ = run(capsys, "data", "check", root, "--cache-dir", tmp_path / "cache", "--json")
+    assert (code, json.loads(out)["leaks"]) == (1, 1)
+
+
+def test_data_check_shows_a_table_and_the_reasons(draw_set, tmp_path, capsys):
+    root = draw_set(tmp_path / "set", train=16, val=8)
+    (root / "train_set" / "images" / "3.jpg").write_bytes(b"no picture")
+    code, out, _ = run(capsys, "data", "check", root, "--cache-dir", tmp_path / "cache")
+    assert code == 0
+    assert "23 faces, 1 rejected" in out
+    assert "rejected: train_set/images/3.jpg: " in out
+
+
+def test_data_show_writes_a_sheet(faces, tmp_path, capsys):
+    flags = ["--out", tmp_path / "sheet.png", "--rows", 2, "--columns", 3, "--cache-dir", tmp_path, "--json"]
+    code, out, _ = run(capsys, "data", "show", faces, *flags)
+    assert (code, json.loads(out)) == (0, {"sheet": str(tmp_path / "sheet.png"), "faces": 6})
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > sheet.height
+
+
+def test_a_sheet_that_cannot_be_written_is_a_mistake_in_one_line(faces, tmp_path, capsys):
+    out = tmp_path / "absent" / "sheet.png"
+    code, _, err = run(capsys, "data", "show", faces, "--out", out, "--cache-dir", tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_the_cache_is_shown_and_cleared(tmp_path, capsys):
+    (tmp_path / "pixels").mkdir()
+    (tmp_path / "pixels" / "a.npy").write_bytes(bytes(1234))
+    (tmp_path / "mine.txt").write_text("not of the cache")
+    _, out, _ = run(capsys, "cache", "show", "--cache-dir", tmp_path, "--json")
+    assert json.loads(out)["bytes"]["pixels"] == 1234
+    _, out, _ = run(capsys, "cache", "clear", "--cache-dir", tmp_path, "--json")
+    assert json.loads(out)["removed_bytes"] == 1234
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_json_has_null_where_a_figure_is_undefined(capsys):
+    show({"scores": {"a": float("nan"), "b": 0.1}, "c": [float("inf")]})
+    assert capsys.readouterr().out == '{"scores": {"a": null, "b": 0.1}, "c": [null]}\n'
+
+
+ROW = {
+    "epoch": 2,
+    "train/loss": 1.25,
+    "train/expression/accuracy": 0.5,
+    "val/loss": 1.5,
+    "val/expression/accuracy": 0.25,
+    "val/expression/macro_f1": 0.2,
+    "val/valence/ccc": 0.1,
+    "val/landmarks/nme": 0.08,
+    "learning_rate": 3e-4,
+    "seconds": 10.0,
+    "validation_seconds": 2.4,
+}
+
+
+def test_an_epochs_line_says_how_far_how_good_and_how_long():
+    assert epoch_line(ROW, 10) == (
+        "epoch 2/10  loss 1.250  accuracy 0.500  | val loss 1.500  accuracy 0.250  macro F1 0.200  valence ccc 0.100"
+        "  nme 0.080  | rate 0.0003  12 s"
+    )
+
+
+def test_a_log_file_gets_one_line_an_epoch_and_nothing_for_steps_and_stages(capsys):
+    reporter = PlainReporter()
+    reporter.stage("training")
+    reporter.begin(epochs=10, steps=5)
+    reporter.step(epoch=2, step=1, figures={"loss": 1.0})
+    reporter.advance(1, 5)
+    reporter.epoch(ROW)
+    reporter.warn("careful")
+    reporter.close()
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert [line[:11] for line in told.err.splitlines()] == ["epoch 2/10 ", "warning: ca"]
+
+
+def test_several_settings_may_stand_in_one_set():
+    assert settings_of(("training.epochs=3 augment.flip=0.5", "model.tasks=valence,arousal")) == {
+        "training.epochs": "3",
+        "augment.flip": "0.5",
+        "model.tasks": "valence,arousal",
+    }
+
+
+def test_weights_of_several_backbones_stand_in_one_flag():
+    both = "resnet50=r.weights.h5,efficientnetb0=e.weights.h5"
+    assert weights_for("efficientnetb0", both) == "e.weights.h5"
+    assert weights_for("resnet50", "none") == "none"
+    with pytest.raises(ConfigError, match="expected weights for mobilenetv3small; got resnet50, efficientnetb0"):
+        weights_for("mobilenetv3small", both)
+
+
+def test_every_flag_has_a_help_that_ends_as_a_sentence():
+    assert [option.name for option in TRAIN if not option.help.endswith(".")] == []
