@@ -73,7 +73,7 @@ class AffectModel(mlflow.pyfunc.PythonModel):
             return []
         pixels = np.stack([np.asarray(fit_picture(picture, self.size)) for picture in pictures])
         answers = self.answer(pixels)
-        return [self._describe(answers, row, picture.size) for row, picture in enumerate(pictures)]
+        return [self._describe(answers, row, picture.size) for row, picture in enumerate(pictures)]  # type: ignore[misc]  # plain dicts, which JSON takes
 
     def answer(self, pixels: np.ndarray, *, batch_size: int = 64) -> dict[str, np.ndarray]:
         """(N, S, S, 3) uint8 -> expression (N, 8) probabilities, valence, arousal (N,), landmarks (N, 2K) shares of S.
@@ -152,7 +152,7 @@ def fit_picture(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.BILINEAR)
 
 
-def _opened(content: bytes, number: int) -> Image.Image:
+def _opened(content: bytes | bytearray, number: int) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the caller's own limit is lower
@@ -161,7 +161,7 @@ def _opened(content: bytes, number: int) -> Image.Image:
         raise _no_picture(content, number) from None
 
 
-def _no_picture(content: bytes, number: int) -> ValueError:
+def _no_picture(content: bytes | bytearray, number: int) -> ValueError:
     return ValueError(f"expected an image file's bytes; got {len(content)} other bytes in item {number}")
 
 

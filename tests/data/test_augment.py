@@ -96,7 +96,7 @@ def test_erased_rectangles_lie_inside_with_sides_of_a_tenth_to_four_tenths():
     sides = boxes[:, 2:] - boxes[:, :2]
     assert boxes.min() >= 0
     assert boxes.max() <= 1 + 1e-6
-    assert 0.1 <= sides.min() + 1e-6
+    assert sides.min() + 1e-6 >= 0.1
     assert sides.max() <= 0.4 + 1e-6
 
 
