@@ -172,7 +172,8 @@ class _Work:
         examples = [self._examples(parts, *faces.split(split)) for split in ("train", "val")]
         self.reporter.stage("training")
         kept = Checkpoints(self.request.cache_dir / "checkpoints" / self.run.run_id)
-        return fit(self.config, parts, *examples, sink=Both(self.reporter, self), checkpoints=kept)
+        sink = Both(self, self.reporter)  # in this order: an epoch that was told has been kept, wherever a stop falls
+        return fit(self.config, parts, *examples, sink=sink, checkpoints=kept)
 
     def keep_history(self) -> None:
         """What a stopped training has: its epochs so far."""

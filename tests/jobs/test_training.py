@@ -397,5 +397,5 @@ def test_a_stopped_training_is_killed_and_keeps_its_history(here, faces, cache, 
     assert run.info.status == "KILLED"
     history = pd.read_csv(client.download_artifacts(run.info.run_id, "history.csv", str(here)))
     assert history["epoch"].tolist()[:2] == [1, 2]
-    assert len(client.get_metric_history(run.info.run_id, "val/loss")) == len(history)
+    assert [entry.step for entry in client.get_metric_history(run.info.run_id, "val/loss")][:2] == [1, 2]
     assert sorted(file.suffix for file in (Path(cache) / "checkpoints" / run.info.run_id).iterdir())[:1] == [".npz"]
