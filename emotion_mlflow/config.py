@@ -20,6 +20,14 @@ AUTO = "auto"
 SHOW_FACES = (AUTO, "thumbnails", "none")
 """How much of people's faces figures may show."""
 
+WATCHED = {
+    "expression": ("accuracy", "macro_f1"),
+    "valence": ("mae", "ccc"),
+    "arousal": ("mae", "ccc"),
+    "landmarks": ("nme", "nme_box"),
+}
+"""Validation metrics of each epoch; the whole suite follows at the end."""
+
 Pixels = Literal["backbone", "unit"]
 BatchNorm = Literal["live", "frozen"]
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -70,8 +78,10 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         unknown = [task for task in self.tasks if task not in TASKS]
+        ordered = tuple(task for task in TASKS if task in self.tasks)
         _need(bool(self.tasks) and not unknown, f"tasks of {', '.join(TASKS)}", ",".join(self.tasks), "tasks")
         _need(32 <= self.image_size <= 1024, "an image size of 32 to 1024 pixels", self.image_size, "image_size")
+        object.__setattr__(self, "tasks", ordered)  # named in another order, it is the same configuration
         _need(0 <= self.dropout < 1, "a share from 0 to below 1", self.dropout, "model.dropout")
         momentum = self.batch_norm_momentum
         _need(0 < momentum < 1, "a momentum between 0 and 1", momentum, "model.batch_norm_momentum")
@@ -169,6 +179,15 @@ class RunConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
+    def __post_init__(self) -> None:
+        column, tasks = self.training.early_stopping, self.model.tasks
+        known = ["val/loss", "val/selection_score"]
+        known += [f"val/{task}/{metric}" for task in tasks for metric in ("loss", *WATCHED[task])]
+        _need(column in known, f"one of {', '.join(known)}", column, "training.early_stopping")
+        if not self.model.train_backbone:
+            mirrored = AugmentConfig(flip=self.augment.flip)
+            _need(self.augment == mirrored, "flip alone, as features are cached", self.augment, "augment")
+
     def to_params(self) -> dict[str, str]:
         """Flat `model.image_size` -> `96`: what MLflow logs and `--set` takes."""
         flat = {"recipe": self.recipe}
@@ -187,7 +206,7 @@ class RunConfig:
 
     def digest(self, *, training_data: str, weights: str) -> str:
         """32 hex digits, equal for the same configuration: settings and digests, without seed, names and paths."""
-        unlike = {"data.data", "data.data_format", "data.max_rejected", "model.weights", "training.rng_seed"}
+        unlike = {"recipe", "data.data", "data.data_format", "data.max_rejected", "model.weights", "training.rng_seed"}
         settings = {name: value for name, value in self.to_params().items() if name not in unlike}
         text = json.dumps([settings, training_data, weights], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]

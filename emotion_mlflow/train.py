@@ -16,7 +16,7 @@ import pandas as pd
 import tensorflow as tf
 
 from emotion_mlflow.checkpoints import Checkpoints, State
-from emotion_mlflow.config import RunConfig, TrainingConfig
+from emotion_mlflow.config import WATCHED, RunConfig, TrainingConfig
 from emotion_mlflow.data.batches import Examples, batch_count, epoch_batches, plain_batches
 from emotion_mlflow.errors import ConfigError, TrainingError
 from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE
@@ -26,8 +26,6 @@ from emotion_mlflow.models.losses import task_losses
 from emotion_mlflow.models.network import Network
 
 PREDICT_BATCH = 128
-WATCHED = ("accuracy", "macro_f1", "mae", "ccc", "nme", "nme_box")
-"""Validation metrics of each epoch; the whole suite follows at the end."""
 
 
 class Sink(Protocol):
@@ -236,7 +234,9 @@ class _Training:
         row = {"val/loss": float(self.network.total_loss(losses))}
         row |= {f"val/{task}/loss": float(loss) for task, (loss, _) in losses.items()}
         scores = suite(make_answers(outputs, self.val.truth), layout=self.val.layout)
-        row |= {f"val/{name}": value for name, value in scores.items() if name.split("/")[1] in WATCHED}
+        row |= {
+            f"val/{name}": value for name, value in scores.items() if name.split("/")[1] in WATCHED[name.split("/")[0]]
+        }
         row["val/selection_score"] = selection_score(scores)
         return row
 
@@ -306,7 +306,7 @@ def _optimizer(settings: TrainingConfig) -> keras.optimizers.Optimizer:
         optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip)
     else:
         optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, global_clipnorm=clip)
-    return keras.mixed_precision.LossScaleOptimizer(optimizer) if settings.mixed_precision else optimizer
+    return optimizer
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

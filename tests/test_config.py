@@ -28,6 +28,8 @@ def other_value(config, name):
     kind = typing.get_type_hints(SECTIONS[section])[key]
     if typing.get_origin(kind) is typing.Literal:
         return next(choice for choice in typing.get_args(kind) if choice != value)
+    if name == "training.early_stopping":
+        return "val/loss"
     if name == "model.backbone":
         return "mobilenetv3small" if value != "mobilenetv3small" else "resnet50"
     if isinstance(value, tuple):
@@ -49,7 +51,7 @@ def test_what_to_params_writes_from_params_reads_back(recipe, backbone):
 
 @pytest.mark.parametrize("name", field_names())
 def test_every_field_survives_being_written_and_read(name):
-    config = RECIPES["improved"]("resnet50")
+    config = RunConfig(recipe="plain")
     changed = config.override({name: other_value(config, name)})
     assert changed != config
     assert RunConfig.from_params(changed.to_params()) == changed
@@ -57,10 +59,37 @@ def test_every_field_survives_being_written_and_read(name):
 
 @pytest.mark.parametrize("name", field_names())
 def test_the_digest_changes_with_every_field_but_seed_names_and_paths(name):
-    config = RECIPES["improved"]("resnet50")
+    config = RunConfig(recipe="plain")
     changed = config.override({name: other_value(config, name)})
     digests = [each.digest(training_data="faces", weights="none") for each in (config, changed)]
     assert (digests[0] == digests[1]) is (name in NOT_IN_DIGEST)
+
+
+def test_the_recipes_name_alone_makes_no_other_configuration():
+    digests = {RunConfig(recipe=name).digest(training_data="faces", weights="none") for name in ("plain", "fancy")}
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.tasks": "valence", "training.early_stopping": "val/expression/accuracy"}, "one of val/loss, "),
+        (
+            {"training.early_stopping": "val/expression/accurcy"},
+            "got val/expression/accurcy in training.early_stopping",
+        ),
+        ({"model.train_backbone": "false", "augment.rotation": "5"}, "expected flip alone, as features are cached"),
+    ],
+    ids=["a column of a task not learnt", "a column that is none", "features that cannot be turned"],
+)
+def test_settings_that_contradict_each_other_are_refused_at_once(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        RunConfig(recipe="plain").override(changes)
+
+
+def test_tasks_in_another_order_are_the_same_configuration():
+    swapped = RunConfig(recipe="plain").override({"model.tasks": "arousal,expression,arousal"})
+    assert swapped.model.tasks == ("expression", "arousal")
 
 
 def test_the_digest_changes_with_training_faces_and_starting_weights():

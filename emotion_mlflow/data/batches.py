@@ -60,7 +60,7 @@ def epoch_batches(
 ) -> tf.data.Dataset:
     """One epoch in random order, changed by `config`: batches of (float32 inputs, truth dict).
 
-    Batches differ by at most one face, so that none is too small for BatchNormalization; all that is random comes
+    Batches differ by at most one face, so that no short one is left over at the end; all that is random comes
     from `rng`. Features are mirrored only: there are none of a face that is turned or shifted.
     """
     config = AugmentConfig(flip=config.flip) if examples.are_features else config

@@ -87,7 +87,7 @@ class _Work:
             data_digest=data_digest,
             selected_on_test=config.data.selected_on_test,
         )
-        reset(config.training.rng_seed)
+        reset(config.training.rng_seed, mixed_precision=config.training.mixed_precision)
         training_faces, _ = faces.split("train")
         parts = self._build(training_faces)
         self._log_inputs(faces, parts)
@@ -292,8 +292,9 @@ def score_split(model: Any, manifest: Manifest, pixels: np.ndarray, *, split: st
     )
 
 
-def reset(rng_seed: int) -> None:
+def reset(rng_seed: int, *, mixed_precision: bool = False) -> None:
     """From here on the same numbers for the same seed, on one machine and CPU bit for bit."""
+    keras.mixed_precision.set_global_policy("mixed_float16" if mixed_precision else "float32")
     keras.backend.clear_session()
     keras.utils.set_random_seed(rng_seed)
     tf.config.experimental.enable_op_determinism()

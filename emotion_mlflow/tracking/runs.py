@@ -106,15 +106,15 @@ def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapp
     The run that `mlflow run` opened (MLFLOW_RUN_ID) is used as it is; no second one appears.
     """
     uri = connect(tracking_uri)
-    started = _start(experiment, name)
-    run = Run(
-        run_id=started.info.run_id,
-        experiment_id=started.info.experiment_id,
-        tracking_uri=uri,
-        client=mlflow.MlflowClient(),
-    )
-    status = "FAILED"
+    status, run = "FAILED", None
     try:
+        started = _start(experiment, name)
+        run = Run(
+            run_id=started.info.run_id,
+            experiment_id=started.info.experiment_id,
+            tracking_uri=uri,
+            client=mlflow.MlflowClient(),
+        )
         run.set_tags(tags)
         yield run
         status = "FINISHED"
@@ -122,11 +122,15 @@ def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapp
         status = "KILLED"
         raise
     except EmotionError as error:
-        run.set_tags({"error": str(error)[:5000]})
+        if run:
+            run.set_tags({"error": str(error)[:5000]})
         raise
     finally:
-        run.wait()
-        mlflow.end_run(status=status)
+        try:
+            if run:
+                run.wait()
+        finally:
+            mlflow.end_run(status=status)
 
 
 def quiet_libraries() -> None:

@@ -139,7 +139,7 @@ def test_the_whole_set_leaks_nothing(whole):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("side", "mode"), [(32, "L"), (48, "RGB")], ids=["grey", "colour"])
-def test_a_linear_model_of_the_pixels_stays_below_45_percent(whole, record_property, side, mode):
+def test_a_linear_model_of_the_pixels_stays_below_45_percent(whole, side, mode):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -149,7 +149,6 @@ def test_a_linear_model_of_the_pixels_stays_below_45_percent(whole, record_prope
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000, tol=1e-3))
     model.fit(seen[train], label[train])
     accuracy = model.score(seen[~train], label[~train])
-    record_property("accuracy", accuracy)
     assert 0.2 < accuracy <= 0.45  # chance is .125: what a linear model sees is not nothing
 
 
