@@ -35,7 +35,7 @@ class Sink(Protocol):
         """`epochs` of the whole run and `steps` of each follow."""
 
     def step(self, *, epoch: int, step: int, figures: Mapping[str, float]) -> None:
-        """A step (1-based) is done; figures are the epoch's running means."""
+        """A step (1-based) is done; figures are the epoch's running means and the step's `learning_rate`."""
 
     def epoch(self, row: Mapping[str, float]) -> None:
         """An epoch is done: one row of the history."""
@@ -288,7 +288,8 @@ class _Watch(keras.callbacks.Callback):
                 got=f"{self.figures[wrong[0]]} for {wrong[0]}",
                 where=f"epoch {self.epoch}, step {batch + 1}",
             )
-        self.training.sink.step(epoch=self.epoch, step=batch + 1, figures=self.figures)
+        told = {**self.figures, "learning_rate": self.last_rate}
+        self.training.sink.step(epoch=self.epoch, step=batch + 1, figures=told)
 
 
 def _assign(variables: list[Any], values: list[np.ndarray]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-SHOWN = ("loss", "expression/accuracy", "val/loss", "val/expression/accuracy", "val/expression/macro_f1")
+SHOWN = ("loss", "expression/accuracy")
 
 
 def reporter() -> "PlainReporter":
@@ -90,14 +90,13 @@ class BarReporter(PlainReporter):
     def begin(self, *, epochs: int, steps: int) -> None:
         """The bar counts the steps of the whole run."""
         self.epochs, self.steps = epochs, steps
-        self.stage("training")
+        self.stage("compiling the first step")
         self.bars.update(self.current, total=epochs * steps, completed=0)
 
     def step(self, *, epoch: int, step: int, figures: Mapping[str, float]) -> None:
         """Moves the bar and shows the running figures."""
         shown = "  ".join(f"{_short(name)} {figures[name]:.3f}" for name in SHOWN if name in figures)
-        if "learning_rate" in figures:
-            shown += f"  rate {figures['learning_rate']:.2g}"
+        shown += f"  rate {figures['learning_rate']:.2g}"
         done = (epoch - 1) * self.steps + step
         self.bars.update(self.current, completed=done, description=f"training {epoch} of {self.epochs}", figures=shown)
 
@@ -111,16 +110,20 @@ class BarReporter(PlainReporter):
 
 
 def epoch_line(row: Mapping[str, float], epochs: int) -> str:
-    """`epoch 2/10  loss 1.23  accuracy .41  | val loss ...  | rate 0.0003  12 s`."""
-    train = [f"{_short(name)} {row[f'train/{name}']:.3f}" for name in SHOWN if f"train/{name}" in row]
-    val = [f"{_short(name)} {row[name]:.3f}" for name in SHOWN if name.startswith("val/") and name in row]
-    for task in ("valence", "arousal"):
-        if f"val/{task}/ccc" in row:
-            val.append(f"{task} ccc {row[f'val/{task}/ccc']:.3f}")
-    val += [f"nme {row[name]:.3f}" for name in ("val/landmarks/nme", "val/landmarks/nme_box") if name in row]
+    """`epoch 2/10  loss 1.234  acc 0.41 | val 1.345  acc 0.40  F1 0.33  ccc 0.51 0.42  nme 0.08 | rate 0.0003  12 s`."""
+    train = f"loss {row['train/loss']:.3f}" + _figure(row, "acc", "train/expression/accuracy")
+    val = f"val {row['val/loss']:.3f}" + _figure(row, "acc", "val/expression/accuracy")
+    val += _figure(row, "F1", "val/expression/macro_f1")
+    val += _figure(row, "ccc", "val/valence/ccc", "val/arousal/ccc")
+    val += _figure(row, "nme", "val/landmarks/nme", "val/landmarks/nme_box")
     times = f"rate {row['learning_rate']:.2g}  {row['seconds'] + row['validation_seconds']:.0f} s"
-    return f"epoch {int(row['epoch'])}/{epochs}  {'  '.join(train)}  | val {'  '.join(val)}  | {times}"
+    return f"epoch {int(row['epoch'])}/{epochs}  {train} | {val} | {times}"
+
+
+def _figure(row: Mapping[str, float], word: str, *names: str) -> str:
+    values = [f"{row[name]:.3f}" for name in names if name in row]
+    return f"  {word} {' '.join(values)}" if values else ""
 
 
 def _short(name: str) -> str:
-    return name.split("/")[-1].replace("macro_f1", "macro F1")
+    return name.split("/")[-1]

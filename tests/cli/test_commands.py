@@ -93,8 +93,7 @@ ROW = {
 
 def test_an_epochs_line_says_how_far_how_good_and_how_long():
     assert epoch_line(ROW, 10) == (
-        "epoch 2/10  loss 1.250  accuracy 0.500  | val loss 1.500  accuracy 0.250  macro F1 0.200  valence ccc 0.100"
-        "  nme 0.080  | rate 0.0003  12 s"
+        "epoch 2/10  loss 1.250  acc 0.500 | val 1.500  acc 0.250  F1 0.200  ccc 0.100  nme 0.080 | rate 0.0003  12 s"
     )
 
 
