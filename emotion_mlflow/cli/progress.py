@@ -110,7 +110,7 @@ class BarReporter(PlainReporter):
 
 
 def epoch_line(row: Mapping[str, float], epochs: int) -> str:
-    """`epoch 2/10  loss 1.234  acc 0.41 | val 1.345  acc 0.40  F1 0.33  ccc 0.51 0.42  nme 0.08 | rate 0.0003  12 s`."""
+    """`epoch 2/10  loss 1.23  acc 0.41 | val 1.34  acc 0.40  F1 0.33  ccc 0.51 0.42  nme 0.08 | rate 0.0003  12 s`."""
     train = f"loss {row['train/loss']:.3f}" + _figure(row, "acc", "train/expression/accuracy")
     val = f"val {row['val/loss']:.3f}" + _figure(row, "acc", "val/expression/accuracy")
     val += _figure(row, "F1", "val/expression/macro_f1")
