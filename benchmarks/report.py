@@ -69,6 +69,7 @@ def line(figure: Figure) -> str:
     return (
         f"{figure.name}: {_number(figure.value)}{unit} ({_number(figure.low)} to {_number(figure.high)}), "
         f"at most {figure.target:g}{unit}: {verdict(asdict(figure))}"
+        f"\n  {'; '.join(filter(None, (figure.ours, figure.against, figure.note)))}"
     )
 
 
