@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from emotion_mlflow.checkpoints import Checkpoints, State
 from emotion_mlflow.config import WATCHED, RunConfig, TrainingConfig
-from emotion_mlflow.data.batches import Examples, batch_count, epoch_batches, plain_batches
+from emotion_mlflow.data.batches import Examples, batch_count, epoch_batches, feature_batches, plain_batches
 from emotion_mlflow.errors import ConfigError, TrainingError
 from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE
 from emotion_mlflow.metrics.suite import Answers, selection_score, suite
@@ -153,17 +153,9 @@ class _Training:
     def run_epoch(self, epoch: int) -> None:
         if not self.compiled or epoch == self.settings.warmup_epochs + 1:
             self._compile(warming_up=epoch <= self.settings.warmup_epochs)
-        rng = np.random.default_rng([self.settings.rng_seed, epoch])
-        batches = epoch_batches(
-            self.train,
-            config=self.config.augment,
-            batch_size=self.settings.batch_size,
-            rng=rng,
-            tasks=self.config.model.tasks,
-        )
         watch = _Watch(self, epoch)
         started = time.perf_counter()
-        self.network.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
+        self._learn(epoch, watch)
         trained = time.perf_counter()
         row = {"epoch": epoch, "learning_rate": watch.last_rate}
         row |= {f"train/{name}": float(value) for name, value in watch.figures.items()}
@@ -173,6 +165,26 @@ class _Training:
         row["images_per_second"] = len(self.train) / (trained - started)
         self._remember(epoch, row)
         self.sink.epoch(row)
+
+    def _learn(self, epoch: int, watch: "_Watch") -> None:
+        drawn = epoch_batches if not self.train.are_features else feature_batches
+        batches = drawn(
+            self.train,
+            config=self.config.augment,
+            batch_size=self.settings.batch_size,
+            rng=np.random.default_rng([self.settings.rng_seed, epoch]),
+            tasks=self.config.model.tasks,
+        )
+        if not self.train.are_features:
+            self.network.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
+            return
+        # What `fit` does in its inner loop; around it `fit` spends as long as the heads need for an epoch.
+        watch.set_model(self.network)
+        self.network.make_train_function()
+        self.network.reset_metrics()
+        for number, batch in enumerate(batches):
+            watch.on_train_batch_begin(number)
+            watch.on_train_batch_end(number, self.network.train_function(iter([batch])))
 
     def is_over(self, epoch: int) -> bool:
         """True where `patience` epochs brought nothing better."""
@@ -226,8 +238,10 @@ class _Training:
         self.compiled = True
 
     def _validate(self) -> dict[str, float]:
-        inputs = self.val.inputs[:, 0] if self.val.are_features else self.val.inputs
-        outputs = self.network.predict(plain_batches(inputs, batch_size=PREDICT_BATCH), verbose=0)
+        if self.val.are_features:
+            outputs = self.network.predict_on_batch(self.val.inputs[:, 0])
+        else:
+            outputs = self.network.predict(plain_batches(self.val.inputs, batch_size=PREDICT_BATCH), verbose=0)
         tensors = {task: tf.constant(values) for task, values in outputs.items()}
         truth = {name: tf.constant(values) for name, values in self.val.truth.items()}
         losses = task_losses(truth, tensors, config=self.settings, class_weights=self.weights)

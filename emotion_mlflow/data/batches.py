@@ -63,34 +63,74 @@ def epoch_batches(
     Batches differ by at most one face, so that no short one is left over at the end; all that is random comes
     from `rng`. Features are mirrored only: there are none of a face that is turned or shifted.
     """
-    config = AugmentConfig(flip=config.flip) if examples.are_features else config
-    learnt = "landmarks" in tasks
-    order = rng.permutation(len(examples))
-    changes = augment.draw_changes(rng, len(examples), config=config, layout=examples.layout, with_landmarks=learnt)
-    truth = dict(examples.truth)
-    if learnt and augment.moves_pictures(config):
-        truth["landmarks"] = augment.move_landmarks(truth["landmarks"], changes, layout=examples.layout)
-    noise_seeds = rng.integers(0, 2**31 - 1, size=(batch_count(len(examples), batch_size), 2), dtype=np.int64)
-
-    def generate() -> Iterator[tuple[Any, ...]]:
-        for number, rows in enumerate(np.array_split(order, batch_count(len(examples), batch_size))):
-            if examples.are_features:
-                inputs = examples.inputs[rows, changes.mirrored[rows].astype(int)]
-            else:
-                inputs = examples.inputs[rows]
-            labels = {name: values[rows] for name, values in truth.items()}
-            yield inputs, labels, vars(changes.rows(rows)), noise_seeds[number]
-
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=_signature(examples, changes))
-    if examples.are_features or augment.is_off(config):
+    plan = _Plan.draw(examples, config=config, batch_size=batch_size, rng=rng, tasks=tasks)
+    dataset = tf.data.Dataset.from_generator(plan.batches, output_signature=_signature(examples, plan.changes))
+    if examples.are_features or augment.is_off(plan.config):
         dataset = dataset.map(lambda inputs, labels, change, seed: (tf.cast(inputs, tf.float32), labels))
     else:
         dataset = dataset.map(
-            lambda inputs, labels, change, seed: (change_pictures(inputs, change, seed, config), labels),
+            lambda inputs, labels, change, seed: (change_pictures(inputs, change, seed, plan.config), labels),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-    return _counted(dataset, len(noise_seeds))
+    return _counted(dataset, len(plan.noise_seeds))
+
+
+def feature_batches(
+    examples: Examples,
+    *,
+    config: AugmentConfig,
+    batch_size: int,
+    rng: np.random.Generator,
+    tasks: tuple[str, ...],
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """The batches of `epoch_batches` as arrays, for features: setting `tf.data` up takes as long as their epoch."""
+    for inputs, labels, _, _ in _Plan.draw(
+        examples, config=config, batch_size=batch_size, rng=rng, tasks=tasks
+    ).batches():
+        yield inputs, labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """All that is random of one epoch."""
+
+    examples: Examples
+    config: AugmentConfig
+    truth: dict[str, np.ndarray]
+    order: np.ndarray
+    changes: augment.Changes
+    noise_seeds: np.ndarray
+
+    @classmethod
+    def draw(
+        cls,
+        examples: Examples,
+        *,
+        config: AugmentConfig,
+        batch_size: int,
+        rng: np.random.Generator,
+        tasks: tuple[str, ...],
+    ) -> "_Plan":
+        config = AugmentConfig(flip=config.flip) if examples.are_features else config
+        learnt = "landmarks" in tasks
+        order = rng.permutation(len(examples))
+        changes = augment.draw_changes(rng, len(examples), config=config, layout=examples.layout, with_landmarks=learnt)
+        truth = dict(examples.truth)
+        if learnt and augment.moves_pictures(config):
+            truth["landmarks"] = augment.move_landmarks(truth["landmarks"], changes, layout=examples.layout)
+        seeds = rng.integers(0, 2**31 - 1, size=(batch_count(len(examples), batch_size), 2), dtype=np.int64)
+        return cls(examples=examples, config=config, truth=truth, order=order, changes=changes, noise_seeds=seeds)
+
+    def batches(self) -> Iterator[tuple[Any, ...]]:
+        """(inputs, truth, changes, noise seed) of each batch."""
+        for number, rows in enumerate(np.array_split(self.order, len(self.noise_seeds))):
+            if self.examples.are_features:
+                inputs = self.examples.inputs[rows, self.changes.mirrored[rows].astype(int)]
+            else:
+                inputs = self.examples.inputs[rows]
+            labels = {name: values[rows] for name, values in self.truth.items()}
+            yield inputs, labels, vars(self.changes.rows(rows)), self.noise_seeds[number]
 
 
 def plain_batches(inputs: np.ndarray, *, batch_size: int) -> tf.data.Dataset:
