@@ -4,6 +4,7 @@ People's faces leave the machine only by choice: `show_faces` governs every figu
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from emotion_mlflow.config import AUTO, SHOW_FACES
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.evaluate import Scored
+from emotion_mlflow.metrics import expression
+from emotion_mlflow.metrics.suite import Answers, labelled, suite
 
 if TYPE_CHECKING:
     from emotion_mlflow.plots import FacesToShow
@@ -33,7 +36,7 @@ def write_artifacts(
     show_faces: str,
     tracking_uri: str,
 ) -> None:
-    """predictions/<split>.parquet, history.csv, intervals.csv, per_class.csv and figures/*.png below `folder`."""
+    """predictions/*.parquet, history.csv, figures/*.png; tables of intervals, classes and sources, below `folder`."""
     from emotion_mlflow import plots
 
     (folder / "predictions").mkdir(parents=True)
@@ -41,7 +44,10 @@ def write_artifacts(
         table.to_parquet(folder / "predictions" / f"{split}.parquet", index=False)
     if history is not None:
         history.to_csv(folder / "history.csv", index=False)
-    _write_intervals(folder / f"intervals_{test.split}.csv", test)
+    intervals_table(test).to_csv(folder / f"intervals_{test.split}.csv", index=False)
+    per_source(test.answers, manifest).to_csv(folder / f"per_source_{test.split}.csv", index=False)
+    if test.answers.probabilities is not None:
+        per_class(test.answers).to_csv(folder / f"per_class_{test.split}.csv", index=False)
     shown = faces_to_show(test, manifest, pixels, how=how_to_show(show_faces, manifest, tracking_uri))
     made = plots.figures(test.answers, history=history, layout=manifest.layout, best_epoch=best_epoch, faces=shown)
     plots.save_all(folder / "figures", made)
@@ -82,7 +88,28 @@ def _at_most(picture: np.ndarray, side: int) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BILINEAR))
 
 
-def _write_intervals(file: Path, scored: Scored) -> None:
+def per_class(answers: Answers) -> pd.DataFrame:
+    """Precision, recall, F1, faces and answers of each expression, in label order."""
+    known = answers.expression_true >= 0
+    true, probabilities = answers.pair("expression")
+    predicted = expression.predicted_labels(probabilities[known])
+    return pd.DataFrame([asdict(one) for one in expression.per_class(true[known], predicted)])
+
+
+def per_source(answers: Answers, manifest: Manifest) -> pd.DataFrame:
+    """The whole suite on the faces of each source, a row a figure: source, faces, metric, value."""
+    sources = manifest.table["source"].to_numpy().astype(str)
+    rows = []
+    for source in np.unique(sources):
+        part = answers.rows(sources == source)
+        counts = labelled(part)
+        for name, value in suite(part, layout=manifest.layout).items():
+            rows.append({"source": source, "faces": counts[name.split("/")[0]], "metric": name, "value": value})
+    return pd.DataFrame(rows)
+
+
+def intervals_table(scored: Scored) -> pd.DataFrame:
+    """Every metric with its 95 % interval and the faces that it rests on."""
     rows = [
         {
             "metric": name,
@@ -93,4 +120,4 @@ def _write_intervals(file: Path, scored: Scored) -> None:
         }
         for name, value in scored.scores.items()
     ]
-    pd.DataFrame(rows).to_csv(file, index=False)
+    return pd.DataFrame(rows)

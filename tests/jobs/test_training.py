@@ -180,7 +180,10 @@ def test_every_split_is_a_dataset_with_a_digest(trained):
 
 def test_all_artifacts_are_there(trained):
     files = set(trained.files())
-    assert {"history.csv", "config.yaml", "rejected.csv", "splits.json", "intervals_test.csv"} <= files
+    assert {"history.csv", "config.yaml", "rejected.csv", "splits.json", "intervals_test.csv"} | {
+        "per_class_test.csv",
+        "per_source_test.csv",
+    } <= files
     assert {f"predictions/{split}.parquet" for split in ("train", "val", "test")} <= files
     assert {f"figures/{name}.png" for name in FIGURES} <= files
 

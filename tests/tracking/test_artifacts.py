@@ -9,7 +9,7 @@ import pytest
 
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.metrics.suite import Answers
-from emotion_mlflow.tracking.artifacts import faces_to_show, how_to_show
+from emotion_mlflow.tracking.artifacts import faces_to_show, how_to_show, per_class, per_source
 
 HERE = ["sqlite:///mlflow.db", "sqlite:////tmp/mlflow.db", "file:///tmp/runs"]
 ELSEWHERE = ["http://127.0.0.1:5000", "https://mlflow.example", "databricks", "postgresql+psycopg://host/base"]
@@ -78,3 +78,31 @@ def scored():
         landmarks_true=np.empty((8, 0)),
     )
     return Scored(split="test", answers=answers, scores={}, intervals={}, faces={})
+
+
+def two_sources():
+    """Four faces: the press pictures are both right; of the web pictures one is, the other has no label."""
+    probabilities = np.full((4, 8), 0.02)
+    probabilities[np.arange(4), [1, 2, 1, 1]] = 0.86
+    nothing = np.full(4, np.nan)
+    answers = Answers(
+        expression_true=np.array([1, 2, 1, -1]),
+        probabilities=probabilities,
+        valence_true=nothing,
+        arousal_true=nothing,
+        landmarks_true=np.empty((4, 0)),
+    )
+    return answers, Set(table=pd.DataFrame({"source": ["press", "press", "web", "web"]}))
+
+
+def test_each_source_is_scored_on_its_own_labelled_faces():
+    table = per_source(*two_sources())
+    accuracy = table[table["metric"] == "expression/accuracy"]
+    assert accuracy[["source", "faces", "value"]].to_numpy().tolist() == [["press", 2, 1.0], ["web", 1, 1.0]]
+
+
+def test_each_class_is_told_in_label_order_from_labelled_faces():
+    table = per_class(two_sources()[0])
+    assert table["name"].tolist()[:3] == ["neutral", "happy", "sad"]
+    assert table["support"].tolist() == [0, 2, 1, 0, 0, 0, 0, 0]
+    assert table["f1"].tolist()[1:3] == [1.0, 1.0]
