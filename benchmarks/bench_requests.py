@@ -5,7 +5,6 @@ Batches of system metrics are counted apart.
 """
 
 import contextlib
-import http.client
 import json
 import os
 import signal
@@ -13,14 +12,13 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.figures import ROOT, Figure, Settings, plain
+from benchmarks.proxy import counting_proxy
 
 FEW, MANY = 2, 8
 
@@ -30,12 +28,12 @@ def measure(settings: Settings) -> list[Figure]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _draw_faces(folder / "faces")
-        with _server(folder) as port, _proxy(port) as (uri, seen):
+        with _server(folder) as port, counting_proxy(f"http://127.0.0.1:{port}") as (uri, seen):
             counts = []
             for epochs in (FEW, MANY):
                 seen.clear()
                 _train(folder, uri, epochs)
-                counts.append(sum(not _is_system(body) for body in seen))
+                counts.append(sum(not _is_system(body) for _, _, body in seen))
     what = f"{counts[0]} requests for {FEW} epochs, {counts[1]} for {MANY}, system metrics left out"
     value = (counts[1] - counts[0]) / (MANY - FEW)
     return [plain("requests to the tracking server an epoch", [value], unit="requests", target=2, what=what)]
@@ -103,39 +101,6 @@ def _server(folder: Path) -> Iterator[int]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)  # the workers it started too
         process.wait(30)
-
-
-@contextlib.contextmanager
-def _proxy(port: int) -> Iterator[tuple[str, list[bytes]]]:
-    """(address, bodies of the requests so far)."""
-    seen: list[bytes] = []
-
-    class Proxy(BaseHTTPRequestHandler):
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            seen.append(body)
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-            connection.request(self.command, self.path, body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-            connection.close()
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = forward  # noqa: N815  http.server's names
-
-        def log_message(self, *arguments: object) -> None:
-            """Nothing on the screen."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{proxy.server_address[1]}", seen
-        proxy.shutdown()
 
 
 def _environment() -> dict[str, str]:

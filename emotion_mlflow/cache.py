@@ -1,6 +1,9 @@
 """What is kept between runs - manifests, pixels, features, drawn faces, checkpoints - and its size limit."""
 
+import contextlib
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from emotion_mlflow.errors import ConfigError
@@ -22,19 +25,19 @@ def default_cache_dir() -> Path:
 
 def sizes(cache_dir: Path) -> dict[str, int]:
     """Bytes of each section."""
-    return {name: sum(file.stat().st_size for file in _files(cache_dir / name)) for name in SECTIONS}
+    return {name: sum(facts.st_size for _, facts in _files(cache_dir / name)) for name in SECTIONS}
 
 
 def trim(cache_dir: Path, *, limit_gb: float) -> int:
     """Bytes removed so that the cache keeps below `limit_gb`, files unused for longest first."""
     excess = sum(sizes(cache_dir).values()) - limit_gb * 1e9
     removed = 0
-    files = [file for name in TRIMMED for file in _files(cache_dir / name) if file.suffix == ".npy"]
-    for file in sorted(files, key=lambda file: file.stat().st_mtime):
+    files = [found for name in TRIMMED for found in _files(cache_dir / name) if found[0].suffix == ".npy"]
+    for file, facts in sorted(files, key=lambda found: found[1].st_mtime):
         if removed >= excess:
             break
-        removed += file.stat().st_size
-        file.unlink()
+        removed += facts.st_size
+        file.unlink(missing_ok=True)
     return removed
 
 
@@ -48,5 +51,10 @@ def clear(cache_dir: Path) -> int:
     return removed
 
 
-def _files(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.is_file()] if folder.is_dir() else []
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every file below a folder, which may be absent; one that another run removes meanwhile is passed over."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            file = Path(place, name)
+            with contextlib.suppress(FileNotFoundError):
+                yield file, file.lstat()

@@ -25,10 +25,10 @@ from urllib.parse import urlsplit
 
 import psutil
 
+from emotion_mlflow import cache
 from emotion_mlflow.models.facts import BACKBONES
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"  # MLflow's own default
-CACHES = ("manifests", "pixels", "features", "demo", "checkpoints")  # folders under the cache folder
 PYTHONS = ((3, 11), (3, 13))  # first and last minor release that the lock is made for
 MLFLOW_FLOOR = (3, 10)  # before it CVE-2026-0545, -2614 and -2652 are open
 SHOWN_PACKAGES = ("tensorflow", "keras", "mlflow", "numpy", "pandas", "scikit-learn", "scipy")
@@ -351,20 +351,9 @@ def _disk(name: str, folder: Path, elsewhere: str) -> Finding:
 
 
 def _cache_sizes(cache_dir: Path) -> Finding:
-    sizes = {name: _folder_bytes(cache_dir / name) for name in CACHES}
+    sizes = cache.sizes(cache_dir)
     detail = f"{_size(sum(sizes.values()))} in {cache_dir}: " + ", ".join(f"{k} {_size(v)}" for k, v in sizes.items())
     return _ok("caches", detail, "emotion-mlflow cache clear")
-
-
-def _folder_bytes(folder: Path) -> int:
-    total = 0
-    for place, _, files in os.walk(folder):  # an absent folder has none
-        for file in files:
-            try:
-                total += os.lstat(os.path.join(place, file)).st_size
-            except FileNotFoundError:  # a training cleans up beside us
-                continue
-    return total
 
 
 def _size(count: float) -> str:

@@ -60,7 +60,6 @@ class Fitted:
     history: pd.DataFrame
     best_epoch: int
     stopped_early: bool
-    seconds: float
 
 
 def fit(
@@ -77,7 +76,6 @@ def fit(
     train, val: pixels, or features where the backbone is not trained. With `checkpoints` each epoch is kept, and a
     training that has some goes on after the last one. Raises TrainingError on a loss that is not finite.
     """
-    started = time.perf_counter()
     training = _Training(config, parts, train, val, sink)
     done = training.restore(checkpoints) if checkpoints else 0
     sink.begin(epochs=config.training.epochs, steps=batch_count(len(train), config.training.batch_size))
@@ -96,7 +94,6 @@ def fit(
         history=pd.DataFrame(training.progress.history),
         best_epoch=training.progress.best_epoch,
         stopped_early=stopped_early,
-        seconds=time.perf_counter() - started,
     )
 
 

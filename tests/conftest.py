@@ -1,26 +1,24 @@
 """Fixtures for every tier. Real parts only: real pictures, a real store, real processes."""
 
 import contextlib
-import http.client
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from benchmarks.proxy import counting_proxy
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 4
@@ -252,38 +250,8 @@ class Counter:
 @pytest.fixture(scope="session")
 def counted(server) -> Iterator[Counter]:
     """The same server behind a proxy that keeps every request."""
-    behind = urlsplit(server)
-    counter = Counter(uri="")
-
-    class Proxy(BaseHTTPRequestHandler):
-        def forward(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            counter.requests.append((self.command, self.path, body))
-            connection = http.client.HTTPConnection(behind.hostname, behind.port, timeout=60)
-            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-            connection.request(self.command, self.path, body, headers | {"Host": behind.netloc})
-            answer = connection.getresponse()
-            content = answer.read()
-            self.send_response(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-            connection.close()
-
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = forward  # noqa: N815  http.server's names
-
-        def log_message(self, *arguments: object) -> None:
-            """Nothing on the screen."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
-        counter.uri = f"http://127.0.0.1:{proxy.server_address[1]}"
-        threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        yield counter
-        proxy.shutdown()
+    with counting_proxy(server) as (uri, requests):
+        yield Counter(uri=uri, requests=requests)
 
 
 @pytest.fixture(scope="session")

@@ -15,33 +15,29 @@ SHARED = ("experiment", "tracking_uri", "model_name", "cache_dir")
 @with_options(tuple(option for option in TRAIN if option.name in SHARED))
 def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
     """Train and evaluate both backbones on drawn faces, and set their scores side by side: minutes on two cores."""
-    from emotion_mlflow.cli import progress, terminal
+    from emotion_mlflow.cli import terminal
 
     requests = [_request(backbone.strip(), epochs, flags) for backbone in backbones.split(",")]
     for request in requests:
         request.check()
-    with terminal.working():
+    with terminal.working() as watcher:
         from emotion_mlflow.jobs.evaluation import evaluate
         from emotion_mlflow.jobs.request import EvaluateRequest
         from emotion_mlflow.jobs.training import train
 
         outcomes = []
-        watcher = progress.reporter()
-        try:
-            for request in requests:
-                trained = train(request, watcher)
-                asked = EvaluateRequest(
-                    model=f"models:/{trained.model_name}/{trained.model_version}",
-                    experiment=request.experiment,
-                    tracking_uri=request.tracking_uri,
-                    cache_dir=request.cache_dir,
-                    command=request.command,
-                )
-                outcomes.append(evaluate(asked, watcher))
-        finally:
-            watcher.close()
+        for request in requests:
+            trained = train(request, watcher)
+            asked = EvaluateRequest(
+                model=f"models:/{trained.model_name}/{trained.model_version}",
+                experiment=request.experiment,
+                tracking_uri=request.tracking_uri,
+                cache_dir=request.cache_dir,
+                command=request.command,
+            )
+            outcomes.append(evaluate(asked, watcher))
     if as_json:
-        terminal.show({"runs": [{k: v for k, v in vars(one).items() if k != "tracking_uri"} for one in outcomes]})
+        terminal.show({"runs": [outcome.to_dict() for outcome in outcomes]})
     else:
         _show(outcomes)
 

@@ -15,7 +15,7 @@ def command(as_json: bool, **flags: Any) -> None:
     On the set it was trained on, the faces of a split are those that its training logged; of any other set all
     faces are scored.
     """
-    from emotion_mlflow.cli import progress, terminal
+    from emotion_mlflow.cli import terminal
     from emotion_mlflow.cli.train import show_outcome
     from emotion_mlflow.jobs.request import EvaluateRequest
 
@@ -27,15 +27,8 @@ def command(as_json: bool, **flags: Any) -> None:
         command=terminal.command_line(),
     )
     request.check()  # before TensorFlow is imported, which takes seconds
-    with terminal.working():
+    with terminal.working() as watcher:
         from emotion_mlflow.jobs.evaluation import evaluate
 
-        watcher = progress.reporter()
-        try:
-            outcome = evaluate(request, watcher)
-        finally:
-            watcher.close()
-    if as_json:
-        terminal.show({name: value for name, value in vars(outcome).items() if name != "tracking_uri"})
-    else:
-        show_outcome(outcome)
+        outcome = evaluate(request, watcher)
+    show_outcome(outcome, as_json=as_json)

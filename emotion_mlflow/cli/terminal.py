@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from emotion_mlflow.cache import default_cache_dir
+from emotion_mlflow.cli.progress import PlainReporter, reporter
 from emotion_mlflow.errors import Stopped
 
 
@@ -29,14 +30,19 @@ def cache_folder(cache_dir: str) -> Path:
 
 
 @contextlib.contextmanager
-def working() -> Iterator[None]:
-    """Inside, stdout is stderr (libraries print where only the answer may go), and SIGTERM stops as Ctrl-C does."""
+def working() -> Iterator[PlainReporter]:
+    """A reporter for a job; inside, stdout is stderr (libraries print where only the answer may go).
+
+    TensorFlow is imported quietly, and SIGTERM stops as Ctrl-C does.
+    """
     held = signal.signal(signal.SIGTERM, _stop)
     quiet_tensorflow()
+    watcher = reporter()
     try:
         with contextlib.redirect_stdout(sys.stderr):
-            yield
+            yield watcher
     finally:
+        watcher.close()
         signal.signal(signal.SIGTERM, held)
 
 

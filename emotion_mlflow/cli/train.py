@@ -25,22 +25,15 @@ def command(as_json: bool, **flags: Any) -> None:
 
     With no flag at all: ResNet50 from scratch on drawn faces, in minutes.
     """
-    from emotion_mlflow.cli import progress, terminal
+    from emotion_mlflow.cli import terminal
 
     request = request_of(flags)
     request.check()  # before TensorFlow is imported, which takes seconds
-    with terminal.working():
+    with terminal.working() as watcher:
         from emotion_mlflow.jobs.training import train
 
-        watcher = progress.reporter()
-        try:
-            outcome = train(request, watcher)
-        finally:
-            watcher.close()
-    if as_json:
-        terminal.show({name: value for name, value in vars(outcome).items() if name != "tracking_uri"})
-    else:
-        show_outcome(outcome)
+        outcome = train(request, watcher)
+    show_outcome(outcome, as_json=as_json)
 
 
 def request_of(flags: dict[str, Any]) -> Any:
@@ -97,8 +90,13 @@ def weights_for(backbone: str, text: str) -> str:
     return str(Path(named[backbone]))
 
 
-def show_outcome(outcome: Any) -> None:
-    """The primary scores as a table, and where the rest is."""
+def show_outcome(outcome: Any, *, as_json: bool) -> None:
+    """The one JSON object, or the primary scores as a table and where the rest is."""
+    from emotion_mlflow.cli import terminal
+
+    if as_json:
+        terminal.show(outcome.to_dict())
+        return
     from rich.console import Console
 
     from emotion_mlflow.cli.tables import score_table

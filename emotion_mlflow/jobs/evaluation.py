@@ -37,7 +37,8 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
         manifest, split = _faces(request, model.card, version, reporter)
         reporter.stage("decoding faces")
         pixels = load_pixels(manifest, image_size=model.size, cache_dir=request.cache_dir, progress=reporter.advance)
-        tags = _tags(request, version, manifest, split, model.card)
+        digest = manifest.digest()
+        tags = _tags(version, manifest, split, model.card) | {"test_digest": digest}
         name = f"evaluate {version.name or version.run_id[:8]} {version.number} on {manifest.name} {split}".replace(
             "  ", " "
         )
@@ -45,10 +46,10 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
             experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags
         ) as run:
             reporter.stage("scoring the saved model")
-            scored = score_split(model, manifest, pixels, split=split)
+            scored = score_split(model, manifest, pixels, split=split, digest=digest)
             scores = scored.named()
             run.log_params({"data": request.data, "split": split, **machine.describe(request.command)})
-            run.log_dataset(manifest, split=split, digest=manifest.digest())
+            run.log_dataset(manifest, split=split, digest=digest)
             run.log_scores(scores)
             _link(run, version)
             write_artifacts(
@@ -107,9 +108,7 @@ def _members(manifest: Manifest, ids: list[str], split: str) -> Manifest:
     return manifest.rows(rows)
 
 
-def _tags(
-    request: EvaluateRequest, version: registry.Version, manifest: Manifest, split: str, card: dict
-) -> dict[str, str]:
+def _tags(version: registry.Version, manifest: Manifest, split: str, card: dict) -> dict[str, str]:
     return {
         "evaluated_model": version.uri,
         "evaluated_run": version.run_id,
@@ -117,7 +116,6 @@ def _tags(
         "recipe": card["recipe"],
         "data_name": manifest.name,
         "split": split,
-        "test_digest": manifest.digest(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from emotion_mlflow.data.leaks import Twins, find_twins, leaks
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.sets import open_set
 from emotion_mlflow.data.splits import cut
+from emotion_mlflow.labels import SPLITS
 from emotion_mlflow.reporter import Reporter
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Faces:
     """The cut set and its pixels."""
 
@@ -25,11 +27,22 @@ class Faces:
     """Of the whole set before the cut: `evaluate` recognises it by this."""
     selected_on_test: bool
 
-    def split(self, name: str) -> tuple[Manifest, np.ndarray]:
-        """(faces, pixels) of a split; `val` is `test` where validation was on the test faces."""
-        name = "test" if self.selected_on_test and name == "val" else name
-        rows = np.flatnonzero((self.manifest.table["split"] == name).to_numpy())
-        return self.manifest.rows(rows), self.pixels[rows]
+    @cached_property
+    def parts(self) -> dict[str, Manifest]:
+        """The faces of each split; `val` is `test` where validation was on the test faces."""
+        return {name: self.manifest.split(self._held(name)) for name in SPLITS}
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """Of each split's faces; a digest reads every label, so it is made once."""
+        return {name: part.digest() for name, part in self.parts.items()}
+
+    def pixels_of(self, name: str) -> np.ndarray:
+        """(N, S, S, 3) uint8: a copy of the split's pictures, as large as they are."""
+        return self.pixels[(self.manifest.table["split"] == self._held(name)).to_numpy()]
+
+    def _held(self, name: str) -> str:
+        return "test" if self.selected_on_test and name == "val" else name
 
 
 def read_faces(data: str, *, data_format: str, max_rejected: float, cache_dir: Path, reporter: Reporter) -> Manifest:

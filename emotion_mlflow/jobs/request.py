@@ -110,3 +110,7 @@ class Outcome:
     seconds: float
     scores: dict[str, float]
     tracking_uri: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {name: value for name, value in vars(self).items() if name != "tracking_uri"}

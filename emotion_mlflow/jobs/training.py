@@ -88,8 +88,7 @@ class _Work:
             selected_on_test=config.data.selected_on_test,
         )
         reset(config.training.rng_seed, mixed_precision=config.training.mixed_precision)
-        training_faces, _ = faces.split("train")
-        parts = self._build(training_faces)
+        parts = self._build(faces.parts["train"])
         self._log_inputs(faces, parts)
         with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as scratch:
             folder = Path(scratch)
@@ -98,7 +97,7 @@ class _Work:
             scored = self._score(faces, *files)
             scores = {name: value for one in scored.values() for name, value in one.named().items()}
             version = self._finish(fitted, faces, parts, scored, scores, folder, files, started)
-        Checkpoints(self.request.cache_dir / "checkpoints" / self.run.run_id).remove()
+        self._checkpoints.remove()
         cache.trim(self.request.cache_dir, limit_gb=self.request.cache_limit)
         return Outcome(
             run_id=self.run.run_id,
@@ -110,6 +109,10 @@ class _Work:
             scores=scores,
             tracking_uri=self.run.tracking_uri,
         )
+
+    @property
+    def _checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.request.cache_dir / "checkpoints" / self.run.run_id)
 
     def begin(self, *, epochs: int, steps: int) -> None:
         """See Sink."""
@@ -128,11 +131,9 @@ class _Work:
         self.run.client.log_text(self.run.run_id, manifest.rejected.to_csv(index=False), "rejected.csv")
 
     def _log_inputs(self, faces: Faces, parts: Parts) -> None:
-        ids = {}
-        for split in SPLITS:
-            part, _ = faces.split(split)
-            ids[split] = part.table["id"].tolist()
-            self.run.log_dataset(part, split=split, digest=part.digest())
+        ids = {split: part.table["id"].tolist() for split, part in faces.parts.items()}
+        for split, part in faces.parts.items():
+            self.run.log_dataset(part, split=split, digest=faces.digests[split])
         self.run.client.log_text(self.run.run_id, json.dumps(ids), "splits.json")
         trunk = parts.trunk
         self.run.log_params(
@@ -169,11 +170,10 @@ class _Work:
         return build(self.config.model, mean_shape=shape, mean_affect=mean_affect(truth))
 
     def _fit(self, parts: Parts, faces: Faces) -> Fitted:
-        examples = [self._examples(parts, *faces.split(split)) for split in ("train", "val")]
+        examples = [self._examples(parts, faces.parts[name], faces.pixels_of(name)) for name in ("train", "val")]
         self.reporter.stage("training")
-        kept = Checkpoints(self.request.cache_dir / "checkpoints" / self.run.run_id)
         sink = Both(self, self.reporter)  # in this order: an epoch that was told has been kept, wherever a stop falls
-        return fit(self.config, parts, *examples, sink=sink, checkpoints=kept)
+        return fit(self.config, parts, *examples, sink=sink, checkpoints=self._checkpoints)
 
     def keep_history(self) -> None:
         """What a stopped training has: its epochs so far."""
@@ -195,9 +195,9 @@ class _Work:
 
     def _save(self, parts: Parts, faces: Faces, folder: Path) -> tuple[Path, Path]:
         self.reporter.stage("saving the model")
-        network = folder / registry.served_name("network")
+        network = folder / registry.NETWORK_FILE
         parts.answering().save(network)
-        test, _ = faces.split("test")
+        test = faces.parts["test"]
         card = {
             "format": FORMAT,
             "expressions": list(EXPRESSIONS),
@@ -215,7 +215,7 @@ class _Work:
             "data_name": test.name,
             "data_digest": faces.data_digest,
         }
-        file = folder / registry.served_name("card")
+        file = folder / registry.CARD_FILE
         file.write_text(json.dumps(card, indent=2))
         return network, file
 
@@ -223,10 +223,9 @@ class _Work:
         self.reporter.stage("scoring the saved model")
         model = load_saved(network, card)
         scored = {}
-        for number, split in enumerate(SPLITS):
-            manifest, pixels = faces.split(split)
-            scored[split] = score_split(model, manifest, pixels, split=split)
-            self.reporter.advance(number + 1, 3)
+        for number, (split, part) in enumerate(faces.parts.items(), start=1):
+            scored[split] = score_split(model, part, faces.pixels_of(split), split=split, digest=faces.digests[split])
+            self.reporter.advance(number, len(faces.parts))
         return scored
 
     def _finish(
@@ -242,13 +241,12 @@ class _Work:
     ) -> str | None:
         self.reporter.stage("logging artifacts")
         self.run.log_scores({**scores, **_cost(fitted, parts, files[0], started)})
-        tests, pixels = faces.split("test")
         write_artifacts(
             folder / "artifacts",
-            tables={split: predictions_table(faces.split(split)[0], one.answers) for split, one in scored.items()},
+            tables={split: predictions_table(faces.parts[split], one.answers) for split, one in scored.items()},
             test=scored["test"],
-            manifest=tests,
-            pixels=pixels,
+            manifest=faces.parts["test"],
+            pixels=faces.pixels_of("test"),
             history=fitted.history,
             best_epoch=fitted.best_epoch,
             show_faces=self.request.show_faces,
@@ -264,30 +262,29 @@ class _Work:
 
     def _version_tags(self, faces: Faces, parts: Parts, scored: Mapping[str, Scored]) -> dict[str, Any]:
         config, trunk = self.config, parts.trunk
-        training, test = faces.split("train")[0], faces.split("test")[0]
         return {
             "backbone": config.model.backbone,
             "recipe": config.recipe,
             "rng_seed": config.training.rng_seed,
             "split_seed": config.data.split_seed,
-            "config_digest": config.digest(training_data=training.digest(), weights=trunk.weights_digest),
+            "config_digest": config.digest(training_data=faces.digests["train"], weights=trunk.weights_digest),
             "selected_on_test": str(config.data.selected_on_test).lower(),
-            "data_name": test.name,
+            "data_name": faces.manifest.name,
             "weights": trunk.weights,
             "weights_digest": trunk.weights_digest,
-            "test_digest": test.digest(),
+            "test_digest": faces.digests["test"],
             "tasks": ",".join(config.model.tasks),
             "selection_score": selection_score(scored["val"].scores),
         }
 
 
-def score_split(model: Any, manifest: Manifest, pixels: np.ndarray, *, split: str) -> Scored:
+def score_split(model: Any, manifest: Manifest, pixels: np.ndarray, *, split: str, digest: str) -> Scored:
     """One split's answers, figures and intervals: the one way that training and `evaluate` score."""
     return score(
         answer(model, manifest, pixels),
         split=split,
         layout=manifest.layout,
-        digest=manifest.digest(),
+        digest=digest,
         identities=manifest.table["identity"].to_numpy().astype(str),
     )
 

@@ -77,16 +77,16 @@ def set_batch_norm(trunk: Trunk, *, frozen: bool, momentum: float) -> int:
     return sum(not layer.trainable for layer in layers)
 
 
-def still_residuals(trunk: Trunk) -> int:
-    """Number of residual branches that start at zero, so that a network from scratch begins as a shallow one.
+def still_residuals(trunk: Trunk) -> None:
+    """Lets residual branches start at zero, so that a network from scratch begins as a shallow one.
 
     Their last BatchNormalization gets gamma 0 (Goyal et al. 2017, section 5.1); loaded weights stay as they are.
     """
     pattern = re.compile(backbone_facts(trunk.name).residual_norms)
-    layers = [layer for layer in norm_layers(trunk.network) if pattern.fullmatch(layer.name)]
-    for layer in layers if trunk.weights == "none" else []:
-        layer.gamma.assign(np.zeros(layer.gamma.shape))
-    return len(layers) if trunk.weights == "none" else 0
+    if trunk.weights == "none":
+        for layer in norm_layers(trunk.network):
+            if pattern.fullmatch(layer.name):
+                layer.gamma.assign(np.zeros(layer.gamma.shape))
 
 
 def _with_imagenet(make: type, shape: tuple[int, int, int], name: str) -> keras.Model:

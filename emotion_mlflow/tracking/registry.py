@@ -23,6 +23,7 @@ REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 """What the served model needs: pinned to what it was trained with."""
 
 ARTIFACT = "model"
+NETWORK_FILE, CARD_FILE = "network.keras", "card.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +97,10 @@ def download(version: Version, folder: Path) -> tuple[Path, Path]:
         raise ModelError(
             "a version whose files are there", got=str(error).splitlines()[0][:200], where=version.uri
         ) from None
-    network, card = local / "artifacts" / served_name("network"), local / "artifacts" / served_name("card")
+    network, card = local / "artifacts" / NETWORK_FILE, local / "artifacts" / CARD_FILE
     if not (network.is_file() and card.is_file()):
-        raise ModelError("network.keras and card.json", got="a model of another kind", where=version.uri)
+        raise ModelError(f"{NETWORK_FILE} and {CARD_FILE}", got="a model of another kind", where=version.uri)
     return network, card
-
-
-def served_name(artifact: str) -> str:
-    """File names inside the registered model."""
-    return {"network": "network.keras", "card": "card.json"}[artifact]
 
 
 def split_ids(run_id: str, split: str) -> list[str]:
