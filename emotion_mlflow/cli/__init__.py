@@ -15,6 +15,7 @@ from emotion_mlflow.errors import EmotionError, Stopped
 COMMANDS = {
     "train": ("emotion_mlflow.cli.train", "Train one network, log everything, register a version."),
     "evaluate": ("emotion_mlflow.cli.evaluate", "Score a registered version on faces."),
+    "compare": ("emotion_mlflow.cli.compare", "Compare backbones from the registry, with tests, in a report."),
     "demo": ("emotion_mlflow.cli.demo", "Train and evaluate both backbones on drawn faces, in minutes."),
     "data": ("emotion_mlflow.cli.data", "Check a set of faces, or show it as a contact sheet."),
     "doctor": ("emotion_mlflow.cli.doctor", "Say what this machine can do, and what to type."),

@@ -146,7 +146,45 @@ EVALUATE = (
     *_PLACE,
 )
 
-ENTRY_POINTS: Mapping[str, tuple[Option, ...]] = {"train": TRAIN, "evaluate": EVALUATE}
+_MODEL_NAME = next(option for option in TRAIN if option.name == "model_name")
+
+COMPARE = (
+    Option(
+        name="backbones",
+        kind=str,
+        default="resnet50,efficientnetb0",
+        help="Two or more, with commas; of each the best validated configuration is taken.",
+    ),
+    Option(
+        name="models",
+        kind=str,
+        default="",
+        help="Single versions instead, as emotion@a,emotion/7,runs:/ID.",
+    ),
+    Option(
+        name="recipe",
+        kind=str,
+        default=AUTO,
+        help="Only versions of this recipe; auto: all but those that select on the test faces.",
+    ),
+    Option(
+        name="metric",
+        kind=str,
+        default=AUTO,
+        help="Validation score that picks the configuration, as valence/ccc; auto: the selection score.",
+    ),
+    Option(
+        name="test_digest",
+        kind=str,
+        default="",
+        help="First digits of the test faces' digest; empty: the newest faces that all backbones were scored on.",
+    ),
+    Option(name="out", kind=str, default="comparison", help="Folder that the report is written to."),
+    _MODEL_NAME,
+    *_PLACE,
+)
+
+ENTRY_POINTS: Mapping[str, tuple[Option, ...]] = {"train": TRAIN, "evaluate": EVALUATE, "compare": COMPARE}
 
 
 def with_options(options: tuple[Option, ...]) -> Callable[[Callable], Callable]:

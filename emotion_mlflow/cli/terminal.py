@@ -30,13 +30,14 @@ def cache_folder(cache_dir: str) -> Path:
 
 
 @contextlib.contextmanager
-def working() -> Iterator[PlainReporter]:
+def working(*, tensorflow: bool = True) -> Iterator[PlainReporter]:
     """A reporter for a job; inside, stdout is stderr (libraries print where only the answer may go).
 
-    TensorFlow is imported quietly, and SIGTERM stops as Ctrl-C does.
+    SIGTERM stops as Ctrl-C does; TensorFlow, where the job needs it, is imported quietly.
     """
     held = signal.signal(signal.SIGTERM, _stop)
-    quiet_tensorflow()
+    if tensorflow:
+        quiet_tensorflow()
     watcher = reporter()
     try:
         with contextlib.redirect_stdout(sys.stderr):

@@ -22,6 +22,8 @@ from emotion_mlflow.tracking.runs import Run
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 """What the served model needs: pinned to what it was trained with."""
 
+PAGE = 500
+
 ARTIFACT = "model"
 NETWORK_FILE, CARD_FILE = "network.keras", "card.json"
 
@@ -79,7 +81,11 @@ def find(uri: str) -> Version:
             version = client.get_model_version(name, number)
     except MlflowException as error:
         expected = "a model as models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID"
-        raise ModelError(expected, got=f"{uri} ({str(error).splitlines()[0][:160]})") from None
+        raise ModelError(expected, got=f"{uri} ({_first_line(error)})") from None
+    return _version(version)
+
+
+def _version(version: Any) -> Version:
     return Version(
         uri=f"models:/{version.name}/{version.version}",
         name=version.name,
@@ -87,6 +93,43 @@ def find(uri: str) -> Version:
         run_id=version.run_id,
         tags=dict(version.tags),
     )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:160]
+
+
+def versions(name: str) -> list[Version]:
+    """Every version of a registered model, newest first, with its tags; ModelError where the model is not there."""
+    client = mlflow.MlflowClient()
+    found: list[Any] = []
+    token = None
+    try:
+        client.get_registered_model(name)
+        while token is None or token:
+            page = client.search_model_versions(f"name = '{name}'", max_results=PAGE, page_token=token)
+            found += page
+            token = page.token or ""
+    except MlflowException as error:
+        raise ModelError(
+            "a registered model (train one: emotion-mlflow train)", got=_first_line(error), where=name
+        ) from None
+    return sorted(map(_version, found), key=lambda version: -int(version.number))
+
+
+def point(name: str, alias: str, number: str) -> None:
+    """Moves an alias to a version."""
+    mlflow.MlflowClient().set_registered_model_alias(name, alias, number)
+
+
+def tag_version(version: Version, tags: Mapping[str, object]) -> None:
+    """Adds tags to a registered version; to its run where it is not registered."""
+    client = mlflow.MlflowClient()
+    for key, value in tags.items():
+        if version.number:
+            client.set_model_version_tag(version.name, version.number, key, str(value))
+        else:
+            client.set_tag(version.run_id, key, str(value))
 
 
 def download(version: Version, folder: Path) -> tuple[Path, Path]:

@@ -1,0 +1,119 @@
+"""Recommendations by rules that can be read, each with the figure that supports it. Used by the comparison."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from emotion_mlflow.comparison.diagnosis import is_collapsed, predicted_shares
+from emotion_mlflow.comparison.material import Material
+from emotion_mlflow.comparison.values import NO_WINNER, Advice, Row
+from emotion_mlflow.labels import EXPRESSIONS
+
+CLEARLY_CHEAPER = 1.25
+"""Factor from which a cost is worth a sentence."""
+POOR_CALIBRATION = 0.1
+"""ECE from which probabilities should not be used as they are."""
+RARELY_FOUND = 0.05
+"""F1 of a class from which it is as good as never found."""
+
+COST_WORDS = {
+    "latency_ms": ("it answers one picture {factor:.1f} times as fast", "{value:.0f} ms against {other:.0f} ms"),
+    "model_file_bytes": ("its file is {factor:.1f} times smaller", "{value:,.0f} bytes against {other:,.0f}"),
+    "parameters": ("it has {factor:.1f} times fewer parameters", "{value:,.0f} against {other:,.0f}"),
+}
+
+
+def advise(rows: Sequence[Row], materials: Mapping[str, Sequence[Material]]) -> tuple[Advice, ...]:
+    """`Choose` and `avoid` for each side; where nothing separates them, one line that says so."""
+    names = list(materials)
+    found = [*_winners(rows), *_collapsed(materials), *_cheaper(rows, names), *_faults(rows, names)]
+    if not any(row.winner not in (None, NO_WINNER) for row in rows):
+        found.append(_nothing_separates(rows, names))
+    return tuple(found)
+
+
+def _winners(rows: Sequence[Row]) -> Iterator[Advice]:
+    won: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.winner not in (None, NO_WINNER):
+            won.setdefault(str(row.winner), []).append(row)
+    for side, theirs in won.items():
+        labels = " or ".join(row.label for row in theirs)
+        yield Advice(
+            side=side,
+            kind="choose",
+            text=f"Choose {side} if {labels} matters: a paired test finds it better there.",
+            figure="; ".join(map(_figure, theirs)),
+        )
+
+
+def _collapsed(materials: Mapping[str, Sequence[Material]]) -> Iterator[Advice]:
+    for name, versions in materials.items():
+        gone = [one for one in versions if is_collapsed(one)]
+        if not gone:
+            continue
+        shares = predicted_shares(gone[0])
+        if shares is not None:
+            yield Advice(
+                side=name,
+                kind="avoid",
+                text=f"Avoid {name} because it collapsed: {len(gone)} of {len(versions)} versions "
+                f"answer {EXPRESSIONS[int(shares.argmax())]} for nearly every face.",
+                figure=f"share of one answer on test faces {shares.max():.3f}",
+            )
+
+
+def _cheaper(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Advice]:
+    for metric, (sentence, figures) in COST_WORDS.items():
+        row = next((row for row in rows if row.metric == metric), None)
+        if row is None:
+            continue
+        for name, other in itertools.permutations(names, 2):
+            value, against = row.values[name].value, row.values[other].value
+            if not isinstance(value, float) or not isinstance(against, float) or value <= 0:
+                continue
+            factor = against / value
+            if factor >= CLEARLY_CHEAPER:
+                yield Advice(
+                    side=name,
+                    kind="choose",
+                    text=f"Choose {name} if cost matters: beside {other} {sentence.format(factor=factor)}.",
+                    figure=f"{row.name} {figures.format(value=value, other=against)}",
+                )
+
+
+def _faults(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Advice]:
+    for name in names:
+        for row in rows:
+            cell = row.values.get(name)
+            value = cell.value if cell else None
+            if row.split != "test" or not isinstance(value, float):
+                continue
+            if row.metric == "ece" and value > POOR_CALIBRATION:
+                text = f"Avoid {name} where probabilities are used, because they are badly calibrated."
+                yield Advice(side=name, kind="avoid", text=text, figure=f"{row.name} {value:.3f}")
+            if row.metric.startswith("f1_") and value < RARELY_FOUND:
+                text = f"Avoid {name} because it hardly ever finds {row.metric.removeprefix('f1_')}."
+                yield Advice(side=name, kind="avoid", text=text, figure=f"{row.name} {value:.3f}")
+
+
+def _nothing_separates(rows: Sequence[Row], names: Sequence[str]) -> Advice:
+    tested = [row for row in rows if row.primary and row.p_corrected is not None]
+    least = min(tested, key=lambda row: row.p_corrected or 0.0, default=None)
+    figure = (
+        f"smallest corrected p of {len(tested)} primary rows: {least.name} {least.p_corrected:.3f}" if least else ""
+    )
+    text = f"No quality figure tells {' and '.join(names)} apart on these faces: choose by cost, or train more seeds."
+    return Advice(side="", kind="none", text=text, figure=figure or "no primary row could be tested")
+
+
+def _figure(row: Row) -> str:
+    def cell(name: str) -> str:
+        one = row.values[name]
+        bounds = f" [{one.low:.3f}, {one.high:.3f}]" if one.low is not None and one.high is not None else ""
+        return f"{one.value:.3f}{bounds}"
+
+    first, second = row.between or ("", "")
+    return (
+        f"{row.name} {first} {cell(first)}, {second} {cell(second)}; difference {row.difference:.3f} "
+        f"[{row.low:.3f}, {row.high:.3f}], corrected p {row.p_corrected:.4f}"
+    )

@@ -1,0 +1,128 @@
+"""What went well or wrong in a training, in plain words, from its history and its answers. Used by the comparison."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from emotion_mlflow.comparison.material import Material
+from emotion_mlflow.comparison.values import Finding
+from emotion_mlflow.labels import EXPRESSIONS
+
+COLLAPSED_SHARE = 0.9
+"""Share of faces with one and the same answer from which a model is called collapsed."""
+CHANCE_KAPPA = 0.02
+"""Agreement with the truth that is no better than a constant answer's."""
+OVERFITTING_GAP = 0.15
+"""Training accuracy above validation accuracy."""
+DIVERGED_FACTOR = 2.0
+"""Last validation loss over the lowest one."""
+STILL_RISING = 0.01
+"""Gain of the watched score over the last quarter of the epochs from which a training had not converged."""
+
+
+def diagnose(side: str, material: Material) -> list[Finding]:
+    """Every finding about one version; `healthy` where there is none but learning-rate steps and early stopping."""
+    found = [*_collapse(material), *_divergence(material), *_overfitting(material), *_convergence(material)]
+    found = found or [("healthy", "learnt without a fault that its history shows")]
+    found += [*_rate_steps(material.history), *_early_stop(material)]
+    return [Finding(side=side, version=material.candidate.name, kind=kind, text=text) for kind, text in found]
+
+
+def predicted_shares(material: Material) -> np.ndarray | None:
+    """(8,) share of test faces that each expression is answered for; None where expression was not learnt."""
+    probabilities = material.answers.probabilities
+    if probabilities is None or not len(probabilities):
+        return None
+    return np.bincount(probabilities.argmax(axis=1), minlength=len(EXPRESSIONS)) / len(probabilities)
+
+
+def is_collapsed(material: Material) -> bool:
+    """One class for nearly every face, and no agreement with the truth beyond a constant answer's."""
+    shares = predicted_shares(material)
+    kappa = material.metrics.get("final/test/expression/kappa", 0.0)
+    return shares is not None and shares.max() >= COLLAPSED_SHARE and kappa < CHANCE_KAPPA
+
+
+def _collapse(material: Material) -> list[tuple[str, str]]:
+    shares = predicted_shares(material)
+    if shares is None or not is_collapsed(material):
+        return []
+    return [
+        (
+            "collapsed",
+            f"collapsed to one class: answers {EXPRESSIONS[int(shares.argmax())]} for {shares.max():.1%} of the test "
+            f"faces (kappa {material.metrics.get('final/test/expression/kappa', math.nan):.3f}, as a constant answer)",
+        )
+    ]
+
+
+def _divergence(material: Material) -> list[tuple[str, str]]:
+    losses = _column(material.history, "val/loss")
+    if len(losses) < 2 or losses.min() <= 0 or losses[-1] < DIVERGED_FACTOR * losses.min():
+        return []
+    best = int(losses.argmin()) + 1
+    return [
+        (
+            "diverged",
+            f"diverged: validation loss {losses.min():.3g} at its lowest (epoch {best}), {losses[-1]:.3g} at the end",
+        )
+    ]
+
+
+def _overfitting(material: Material) -> list[tuple[str, str]]:
+    train, val = (material.metrics.get(f"final/{split}/expression/accuracy") for split in ("train", "val"))
+    if train is None or val is None or train - val < OVERFITTING_GAP:
+        return []
+    return [("overfitting", f"overfitting: accuracy {train:.3f} on training faces, {val:.3f} on validation faces")]
+
+
+def _convergence(material: Material) -> list[tuple[str, str]]:
+    """The score that picked the best epoch was still rising when the epochs ran out."""
+    scores = _column(material.history, "val/selection_score")
+    if is_collapsed(material) or not len(scores) or material.metrics.get("stopped_early"):
+        return []
+    if material.best_epoch < len(scores) - len(scores) // 10:
+        return []
+    before = scores[: max(1, math.ceil(0.75 * len(scores)))].max() if len(scores) > 1 else -math.inf
+    gained = scores.max() - before
+    if gained < STILL_RISING:
+        return []
+    how = f"gained {gained:.3f} in its last quarter" if math.isfinite(gained) else "had one epoch only"
+    return [("not_converged", f"not converged: the validation score {how} of {len(scores)} epochs, and was rising")]
+
+
+def _rate_steps(history: pd.DataFrame) -> list[tuple[str, str]]:
+    steps = rate_steps(history)
+    if len(steps) < 2 or len(steps) > 8:  # a cosine changes at each step, and is a setting, not a finding
+        return []
+    told = ", ".join(f"{rate:.3g} from epoch {epoch}" for epoch, rate in steps)
+    return [("learning_rate", f"learning rate {told}")]
+
+
+def rate_steps(history: pd.DataFrame) -> list[tuple[int, float]]:
+    """(epoch, learning rate) wherever the rate changed."""
+    rates = _column(history, "learning_rate")
+    epochs = _column(history, "epoch")
+    return [
+        (int(epoch), float(rate))
+        for position, (epoch, rate) in enumerate(zip(epochs, rates, strict=True))
+        if position == 0 or rate != rates[position - 1]
+    ]
+
+
+def _early_stop(material: Material) -> list[tuple[str, str]]:
+    if not material.metrics.get("stopped_early"):
+        return []
+    watched, patience = (material.params.get(f"training.{name}", "?") for name in ("early_stopping", "patience"))
+    return [
+        (
+            "stopped_early",
+            f"stopped early after epoch {len(material.history)}: {watched} brought nothing better for {patience} "
+            f"epochs after epoch {material.best_epoch}",
+        )
+    ]
+
+
+def _column(history: pd.DataFrame, name: str) -> np.ndarray:
+    return history[name].to_numpy(float) if name in history else np.zeros(0)

@@ -1,0 +1,299 @@
+"""One comparison: the registry's best configurations, their stored predictions, the tests, the report, its run.
+
+It never runs a model again. Used by the command line, and by `grid` and `demo` at their end.
+"""
+
+import datetime
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from emotion_mlflow import cache
+from emotion_mlflow.comparison.assemble import RESAMPLES, assemble
+from emotion_mlflow.comparison.choice import Candidate, candidate, choose
+from emotion_mlflow.comparison.material import Material
+from emotion_mlflow.comparison.values import Comparison
+from emotion_mlflow.config import AUTO, SHOW_FACES
+from emotion_mlflow.errors import ConfigError, EmotionError, ModelError
+from emotion_mlflow.evaluate import read_predictions
+from emotion_mlflow.metrics.paired import lower_is_better
+from emotion_mlflow.models.facts import backbone_facts
+from emotion_mlflow.reporter import Reporter
+from emotion_mlflow.tracking import registry, runs, stored
+
+READERS = 4
+"""Artifacts fetched at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """What a user asked for."""
+
+    backbones: tuple[str, ...] = ("resnet50", "efficientnetb0")
+    models: tuple[str, ...] = ()
+    """Single versions instead: `emotion@a`, `emotion/7`, `runs:/ID`."""
+    recipe: str = AUTO
+    """`auto`: every recipe but those that select on the test faces."""
+    metric: str = AUTO
+    """Validation score that picks each backbone's configuration; `auto`: the selection score."""
+    test_digest: str = ""
+    out: Path = Path("comparison")
+    experiment: str = "emotion"
+    model_name: str = "emotion"
+    tracking_uri: str | None = None
+    show_faces: str = AUTO
+    cache_dir: Path = field(default_factory=cache.default_cache_dir)
+    command: str = ""
+    resamples: int = RESAMPLES
+
+    @property
+    def is_default(self) -> bool:
+        """The query whose answer the aliases `@<backbone>` follow."""
+        return not self.models and self.recipe == AUTO and self.metric == AUTO and not self.test_digest
+
+    def check(self) -> None:
+        """Raises what can be known of a mistake without asking the registry."""
+        if self.show_faces not in SHOW_FACES:
+            raise ConfigError(f"one of {', '.join(SHOW_FACES)}", got=self.show_faces, where="--show-faces")
+        names, flag = (self.models, "--models") if self.models else (self.backbones, "--backbones")
+        if len(set(names)) < 2 or len(set(names)) < len(names):
+            raise ConfigError("two or more different ones, with commas", got=",".join(names) or "none", where=flag)
+        for backbone in () if self.models else self.backbones:
+            backbone_facts(backbone)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOutcome:
+    """A finished comparison."""
+
+    run_id: str
+    comparison: Comparison
+    report: Path
+    """`report.html` on this machine."""
+    tracking_uri: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints: `comparison.json`, the run and the report's path."""
+        return {**self.comparison.to_dict(), "run_id": self.run_id, "report": str(self.report)}
+
+
+def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
+    """Compares, writes the report to `out`, logs it to a `comparison` run, moves `@<backbone>` on the default query."""
+    from emotion_mlflow.report.files import write_report
+
+    request.check()
+    uri = runs.connect(request.tracking_uri)
+    reporter.stage("asking the registry")
+    sides, other_groups, notes = _sides(request)
+    reporter.stage("fetching predictions")
+    materials = _materials(sides, reporter)
+    reporter.stage("testing the differences")
+    comparison = assemble(
+        materials,
+        repeats=_repeats(),
+        notes=notes,
+        other_groups=other_groups,
+        drawn=_drawn(materials),
+        command=request.command,
+        now=datetime.datetime.now(datetime.UTC),
+        resamples=request.resamples,
+    )
+    reporter.stage("drawing figures")
+    pictures = _figures(request, materials, comparison, uri)
+    name = f"compare {' and '.join(comparison.names)}"
+    tags = {"kind": "comparison", "test_digest": comparison.test_digest, "data_name": comparison.data_name}
+    with runs.open_run(experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags) as run:
+        reporter.stage("writing the report")
+        write_report(request.out, comparison, pictures, ui=_ui(run))
+        run.log_folder(request.out)
+        run.log_scores(_differences(comparison))
+        _link(run, sides)
+        if request.is_default:
+            for backbone, versions in sides.items():
+                registry.point(request.model_name, backbone, versions[0].number)
+    return CompareOutcome(
+        run_id=run.run_id, comparison=comparison, report=request.out / "report.html", tracking_uri=run.tracking_uri
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    """A version with its tags read."""
+
+    candidate: Candidate
+    version: registry.Version
+
+    @property
+    def number(self) -> str:
+        return self.version.number
+
+
+_Sides = Mapping[str, Sequence[_Named]]
+
+
+def _sides(request: CompareRequest) -> tuple[_Sides, tuple[str, ...], list[str]]:
+    """Side -> versions, the other groups, and what must be said of the choice."""
+    if request.models:
+        return {spec: [_named(spec)] for spec in request.models}, (), []
+    read = [(_candidate(version), version) for version in registry.versions(request.model_name)]
+    known = {one.name: _Named(candidate=one, version=version) for one, version in read if one}
+    foreign = len(read) - len(known)
+    notes = [f"{foreign} versions of {request.model_name} carry no tags of ours and were left out"] if foreign else []
+    candidates = [named.candidate for named in known.values()]
+    if request.metric != AUTO:
+        candidates = [_scored_by(one, request.metric) for one in candidates]
+    choice = choose(
+        candidates,
+        backbones=request.backbones,
+        recipe="" if request.recipe == AUTO else request.recipe,
+        test_digest=request.test_digest,
+    )
+    sides = {name: [known[one.name] for one in versions] for name, versions in choice.sides.items()}
+    return sides, choice.other_groups, notes
+
+
+def _candidate(version: registry.Version) -> Candidate | None:
+    name = f"{version.name}/{version.number}" if version.number else f"runs:/{version.run_id}"
+    return candidate(name=name, number=int(version.number or 0), run_id=version.run_id, tags=version.tags)
+
+
+def _named(spec: str) -> _Named:
+    """The version of `emotion@a`, `emotion/7` or `runs:/ID`, called as it was asked for."""
+    version = registry.find(spec if spec.startswith(("models:/", "runs:/")) else f"models:/{spec}")
+    if not version.number:
+        version = replace(version, tags=dict(stored.read_run(version.run_id).tags))
+    found = _candidate(version)
+    if found is None:
+        raise ModelError("a version that `train` registered, with its tags", got="another", where=spec)
+    return _Named(candidate=replace(found, name=spec), version=version)
+
+
+def _scored_by(one: Candidate, metric: str) -> Candidate:
+    """The candidate with its validation `metric` as the selection score, higher being better."""
+    value = stored.read_run(one.run_id).metrics.get(f"final/val/{metric}", math.nan)
+    if not math.isfinite(value):
+        raise ConfigError("a validation score of every version, as expression/accuracy", got=metric, where="--metric")
+    return replace(one, selection_score=-value if lower_is_better(metric) else value)
+
+
+def _materials(sides: _Sides, reporter: Reporter) -> dict[str, list[Material]]:
+    wanted = [(name, named) for name, versions in sides.items() for named in versions]
+    materials: dict[str, list[Material]] = {name: [] for name in sides}
+    with ThreadPoolExecutor(READERS) as readers:
+        fetched = readers.map(lambda each: _material(each[1].candidate), wanted)
+        for done, ((name, _), material) in enumerate(zip(wanted, fetched, strict=True), start=1):
+            materials[name].append(material)
+            reporter.advance(done, len(wanted))
+    return materials
+
+
+def _material(one: Candidate) -> Material:
+    run = stored.read_run(one.run_id)
+    table = stored.read_table(one.run_id, "predictions/test.parquet")
+    table = table.sort_values("id", kind="stable", ignore_index=True)
+    try:
+        history = stored.read_table(one.run_id, "history.csv")
+    except ModelError:
+        history = pd.DataFrame()
+    return Material(
+        candidate=one,
+        answers=read_predictions(table),
+        ids=table["id"].to_numpy().astype(str),
+        identities=table["identity"].to_numpy().astype(str),
+        history=history,
+        params=run.params,
+        metrics=run.metrics,
+        weights=run.params.get("weights", "unknown"),
+        tags=run.tags,
+    )
+
+
+def _repeats() -> dict[str, int]:
+    """How often a training times its saved model."""
+    from emotion_mlflow import timing
+
+    return {"latency": timing.LATENCY_REPEATS, "throughput": timing.THROUGHPUT_REPEATS}
+
+
+def _drawn(materials: Mapping[str, Sequence[Material]]) -> bool:
+    from emotion_mlflow.data.sets import DEMO
+
+    return all(one.params.get("data.data") == DEMO for versions in materials.values() for one in versions)
+
+
+def _figures(
+    request: CompareRequest, materials: Mapping[str, Sequence[Material]], comparison: Comparison, uri: str
+) -> dict[str, Any]:
+    from emotion_mlflow.plots.comparison import Compared, comparison_figures
+
+    compared = [
+        Compared(
+            name=name,
+            answers=versions[0].answers,
+            histories=[one.history for one in versions if len(one.history)],
+            best_epochs=[one.best_epoch for one in versions if len(one.history)],
+        )
+        for name, versions in materials.items()
+    ]
+    faces = _faces(request, next(iter(materials.values()))[0], comparison, uri)
+    return dict(comparison_figures(compared, comparison, layout=None, faces=faces))
+
+
+def _faces(request: CompareRequest, first: Material, comparison: Comparison, uri: str) -> dict[str, np.ndarray] | None:
+    """Id -> picture of the faces that the sides disagree on; None where they may not be shown or are not here."""
+    from emotion_mlflow.data.pixels import load_pixels
+    from emotion_mlflow.data.sets import open_set
+    from emotion_mlflow.plots.faces import THUMBNAIL_SIDE
+    from emotion_mlflow.tracking.artifacts import how_to_show
+
+    try:
+        manifest = open_set(
+            first.params.get("data.data", ""),
+            data_format=first.params.get("data.data_format", AUTO),
+            cache_dir=request.cache_dir,
+        )
+    except EmotionError:
+        return None  # the report shows ids, and says so
+    if how_to_show(request.show_faces, manifest, uri) == "none":
+        return None
+    place = {face: row for row, face in enumerate(manifest.table["id"])}
+    known = [one.face for one in comparison.disagreements if one.face in place]
+    if not known:
+        return None
+    with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as folder:
+        part = manifest.rows([place[face] for face in known])
+        pixels = load_pixels(part, image_size=THUMBNAIL_SIDE, cache_dir=Path(folder))
+        return {face: np.array(pixels[row]) for row, face in enumerate(known)}
+
+
+def _ui(run: runs.Run) -> str:
+    """The comparison's address in the MLflow UI; empty where the store is a file and no server is known."""
+    if not run.tracking_uri.startswith("http"):
+        return ""
+    return f"{run.tracking_uri.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts"
+
+
+def _differences(comparison: Comparison) -> dict[str, float]:
+    """The primary rows as metrics of the comparison's own run."""
+    figures = {}
+    for row in comparison.rows:
+        if row.primary and row.difference is not None:
+            figures[f"difference/{row.task}/{row.metric}"] = row.difference
+            if row.p_corrected is not None:
+                figures[f"p_corrected/{row.task}/{row.metric}"] = row.p_corrected
+    return figures
+
+
+def _link(run: runs.Run, sides: _Sides) -> None:
+    """Versions name the comparison, and the run names the versions."""
+    versions = [named.version for each in sides.values() for named in each]
+    run.set_tags({"compared_versions": ",".join(named.candidate.name for each in sides.values() for named in each)})
+    for version in versions:
+        registry.tag_version(version, {"comparison_run": run.run_id})

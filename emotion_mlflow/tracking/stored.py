@@ -1,0 +1,55 @@
+"""What a run left behind, read back by its id: params, metrics, tables. Never scans runs. Used by the jobs."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+
+from emotion_mlflow.errors import ModelError
+from emotion_mlflow.tracking.runs import PARAM_PREFIX
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRun:
+    """A run as the server has it."""
+
+    run_id: str
+    status: str
+    experiment_id: str
+    params: Mapping[str, str]
+    """Settings, without `config/`."""
+    metrics: Mapping[str, float]
+    """The last value of each."""
+    tags: Mapping[str, str]
+
+
+def read_run(run_id: str) -> StoredRun:
+    """ModelError where there is none."""
+    try:
+        run = mlflow.MlflowClient().get_run(run_id)
+    except MlflowException as error:
+        raise ModelError("a run that the server has", got=str(error).splitlines()[0][:160], where=run_id) from None
+    params = {name.removeprefix(PARAM_PREFIX): text for name, text in run.data.params.items()}
+    return StoredRun(
+        run_id=run_id,
+        status=run.info.status,
+        experiment_id=run.info.experiment_id,
+        params=params,
+        metrics=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+    )
+
+
+def read_table(run_id: str, name: str) -> pd.DataFrame:
+    """A Parquet or CSV artifact of a run; ModelError where it has none that can be read."""
+    with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as folder:
+        try:
+            file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+            return pd.read_parquet(file) if Path(file).suffix == ".parquet" else pd.read_csv(file)
+        except (MlflowException, OSError, ValueError) as error:
+            got = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            raise ModelError(f"a run that logged {name}", got=got, where=f"run {run_id}") from None
