@@ -184,7 +184,42 @@ COMPARE = (
     *_PLACE,
 )
 
-ENTRY_POINTS: Mapping[str, tuple[Option, ...]] = {"train": TRAIN, "evaluate": EVALUATE, "compare": COMPARE}
+_EXPERIMENT, _TRACKING_URI = _PLACE[:2]
+_TO = Option(name="to", kind=str, default="champion", help="Alias that is moved.")
+
+PROMOTE = (
+    Option(
+        name="backbone",
+        kind=str,
+        default="",
+        help="The version that compare called @BACKBONE, as resnet50; or --version.",
+    ),
+    Option(name="version", kind=str, default="", help="Number of the version; or --backbone."),
+    _TO,
+    Option(
+        name="gates",
+        kind=str,
+        default="",
+        help="YAML file of the gates' limits; empty: those shipped (docs/PROMOTION.md).",
+    ),
+    Option(name="allow_dirty", kind=bool, default=False, help="Let a version pass whose code no commit holds."),
+    Option(name="dry_run", kind=bool, default=False, help="Judge and show the gates; write and move nothing."),
+    _MODEL_NAME,
+    _EXPERIMENT,
+    _TRACKING_URI,
+    next(option for option in _PLACE if option.name == "cache_dir"),
+)
+
+ROLLBACK = (_TO, _MODEL_NAME, _EXPERIMENT, _TRACKING_URI)
+
+HISTORY = (_TO, _MODEL_NAME, _TRACKING_URI)
+
+ENTRY_POINTS: Mapping[str, tuple[Option, ...]] = {
+    "train": TRAIN,
+    "evaluate": EVALUATE,
+    "compare": COMPARE,
+    "promote": PROMOTE,
+}
 
 
 def with_options(options: tuple[Option, ...]) -> Callable[[Callable], Callable]:

@@ -1,21 +1,23 @@
 """One evaluation: a registered version, or a run's model, scored on faces and logged as a run of its own.
 
 It never cuts data: on the set a version was trained on, the splits are the ids that its run logged; on any other set
-everything is scored. Used by the command line.
+everything is scored. Used by the command line; a promotion scores its champion here too.
 """
 
+import json
 import tempfile
 import time
 from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
 from emotion_mlflow.errors import DataError
-from emotion_mlflow.evaluate import load_saved, predictions_table
+from emotion_mlflow.evaluate import answer, load_saved, predictions_table
 from emotion_mlflow.jobs.faces import read_faces
 from emotion_mlflow.jobs.request import EvaluateRequest, Outcome
 from emotion_mlflow.jobs.training import score_split
@@ -125,3 +127,32 @@ def _link(run: runs.Run, version: registry.Version) -> None:
     if model_id:
         inputs = [mlflow.entities.LoggedModelInput(model_id=model_id)]
         run.client.log_inputs(run.run_id, models=inputs)
+
+
+def answers_on(
+    version: registry.Version, faces_of: registry.Version, *, data_format: str, cache_dir: Path, reporter: Reporter
+) -> pd.DataFrame:
+    """The predictions table of `version` on the test faces that `faces_of` logged; a model runs, nothing is logged.
+
+    DataError or ModelError where those very faces cannot be had: the set's digest and the test faces' must be the
+    ones that `faces_of` was scored on.
+    """
+    with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as scratch:
+        reporter.stage("fetching the champion")
+        _, card_file = registry.download(faces_of, Path(scratch) / "candidate")
+        card = json.loads(card_file.read_text())
+        manifest = read_faces(
+            card["data"], data_format=data_format, max_rejected=1.0, cache_dir=cache_dir, reporter=reporter
+        )
+        _require_digest(manifest, card["data_digest"], "the set that the version was trained on")
+        part = _members(manifest, registry.split_ids(faces_of.run_id, "test"), "test")
+        _require_digest(part, faces_of.tags.get("test_digest", ""), "the test faces that the version was scored on")
+        model = load_saved(*registry.download(version, Path(scratch) / "champion"))
+        pixels = load_pixels(part, image_size=model.size, cache_dir=cache_dir, progress=reporter.advance)
+        reporter.stage("scoring the champion on the candidate's test faces")
+        return predictions_table(part, answer(model, part, pixels))
+
+
+def _require_digest(manifest: Manifest, digest: str, what: str) -> None:
+    if manifest.digest() != digest:
+        raise DataError(f"{what}, digest {digest[:12]}", got=manifest.digest()[:12], where=manifest.name)
