@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def _with_common_tasks(materials: Mapping[str, Sequence[Material]]) -> dict[str,
         told = "; ".join(f"{one.candidate.name} {one.candidate.tasks}" for one in everyone)
         raise DataError("versions that learnt a task in common", got=told)
     names = {"expression": "probabilities", "valence": "valence", "arousal": "arousal", "landmarks": "landmarks"}
-    gone = {names[task]: None for task in TASKS if task not in common}
+    gone: dict[str, Any] = {names[task]: None for task in TASKS if task not in common}
     return {
         name: [replace(one, answers=replace(one.answers, **gone)) for one in versions]
         for name, versions in materials.items()

@@ -1,6 +1,7 @@
 """Per-class F1 of each side with bootstrap intervals: descriptive rows, which name no winner. Used by `rows`."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def _row(
 ) -> Row:
     cells = {side: _cell(figures[side][label], drawn[side][label]) for side in figures}
     name = EXPRESSIONS[label]
-    row = {
+    row: dict[str, Any] = {
         "section": section,
         "split": "test",
         "task": "expression",
@@ -48,7 +49,7 @@ def _row(
         first, second = cells
         gap = _cell(figures[first][label] - figures[second][label], drawn[first][label] - drawn[second][label])
         row |= {"between": (first, second), "difference": gap.value, "low": gap.low, "high": gap.high}
-    return Row(**row)  # type: ignore[arg-type]
+    return Row(**row)
 
 
 def _cell(value: float, draws: np.ndarray) -> Cell:

@@ -84,7 +84,7 @@ def _convergence(material: Material) -> list[tuple[str, str]]:
         return []
     if material.best_epoch < len(scores) - len(scores) // 10:
         return []
-    before = scores[: max(1, math.ceil(0.75 * len(scores)))].max() if len(scores) > 1 else -math.inf
+    before = scores[: -max(1, len(scores) // 4)].max(initial=-math.inf)
     gained = scores.max() - before
     if gained < STILL_RISING:
         return []

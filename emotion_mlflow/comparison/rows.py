@@ -110,10 +110,7 @@ def _tested(section: str, name: str, paired: Paired) -> Row:
         section,
         "test",
         name,
-        {
-            side: Cell(value=_plain(one.value), low=_plain(one.low), high=_plain(one.high))
-            for side, one in cells.items()
-        },
+        cells,
         primary=primary,
         between=(first, second),
         difference=_plain(test.difference),

@@ -35,7 +35,7 @@ class ResampledSuite:
     def __init__(self, answers: Answers, *, layout: LandmarkLayout | None = None) -> None:
         self._rows = {task: np.flatnonzero(labelled_rows(answers, task, layout=layout)) for task in answers.tasks()}
         self._tasks = {task: _task(answers.rows(rows), task, layout) for task, rows in self._rows.items()}
-        self._faces = len(answers)
+        self.faces = len(answers)
 
     def scores(self, counts: np.ndarray) -> dict[str, np.ndarray]:
         """Score name -> (R,), in the suite's order; `counts`: (N, R) int32.
@@ -44,7 +44,7 @@ class ResampledSuite:
         """
         figures: dict[str, np.ndarray] = {}
         for task, rows in self._rows.items():
-            taken = counts if len(rows) == self._faces else counts[rows]
+            taken = counts if len(rows) == self.faces else counts[rows]
             named = self._tasks[task].scores(taken).items()
             figures |= {f"{task}/{metric}": values for metric, values in named}
         return figures
@@ -58,7 +58,7 @@ def count_chunks(
     As many groups as there are, drawn with replacement (Davison & Hinkley 1997, section 3.8); a face without
     group ("" or `groups` None) is its own. The same arguments give the same counts.
     """
-    member = _group_index(faces, groups)
+    member = group_index(faces, groups)
     size = int(member.max(initial=-1)) + 1
     random = np.random.default_rng(seed)
     width = max(1, CHUNK_COUNTS // max(faces, 1))
@@ -70,8 +70,8 @@ def count_chunks(
         yield np.ascontiguousarray(counts.T.astype(np.int32)[member])
 
 
-def _group_index(faces: int, groups: Sequence[str] | np.ndarray | None) -> np.ndarray:
-    """(faces,) number of each face's group, from 0."""
+def group_index(faces: int, groups: Sequence[str] | np.ndarray | None) -> np.ndarray:
+    """(faces,) number of each face's group, from 0; a face without group is its own. DataError for another length."""
     if groups is None:
         return np.arange(faces)
     names = np.asarray(groups, dtype=object).astype(str)

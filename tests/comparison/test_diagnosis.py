@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from emotion_mlflow.comparison.diagnosis import diagnose, is_collapsed
+from emotion_mlflow.comparison.rows import rates_in_words
+from emotion_mlflow.metrics.suite import suite
+
+
+def kinds(one):
+    return [finding.kind for finding in diagnose("resnet50", one)]
+
+
+def texts(one):
+    return " | ".join(finding.text for finding in diagnose("resnet50", one))
+
+
+@pytest.fixture
+def collapsed(material):
+    """Answers fear (4) for every face."""
+    one = material(1, "resnet50")
+    probabilities = np.full((len(one.ids), 8), 0.05)
+    probabilities[:, 4] = 0.65
+    answers = replace(one.answers, probabilities=probabilities)
+    return replace(
+        one, answers=answers, metrics={f"final/test/{name}": value for name, value in suite(answers).items()}
+    )
+
+
+def test_one_class_for_every_face_is_called_a_collapse_with_class_and_share(collapsed):
+    assert is_collapsed(collapsed)
+    assert "collapsed to one class: answers fear for 100.0% of the test faces" in texts(collapsed)
+
+
+def test_a_skewed_set_that_is_answered_well_is_no_collapse(material):
+    one = material(1, "resnet50", right=0.9)
+    happy = one.answers.expression_true == 1
+    truth = np.where(happy, 1, 0)
+    probabilities = np.where(np.arange(8) == truth[:, None], 0.93, 0.01)
+    answers = replace(one.answers, expression_true=truth, probabilities=probabilities)
+    skewed = replace(one, answers=answers, metrics={f"final/test/{k}": v for k, v in suite(answers).items()})
+    assert not is_collapsed(skewed)
+
+
+def test_a_training_without_faults_is_healthy(material):
+    assert kinds(material(1, "resnet50")) == ["healthy"]
+
+
+def test_a_validation_loss_that_doubled_is_called_divergence_with_its_figures(material, history):
+    one = material(1, "resnet50", history=history(**{"val/loss": [1.5, 1.2, 3.1]}))
+    assert "validation loss 1.2 at its lowest (epoch 2), 3.1 at the end" in texts(one)
+
+
+def test_a_gap_between_training_and_validation_is_called_overfitting(material):
+    one = material(
+        1, "resnet50", metrics={"final/train/expression/accuracy": 0.97, "final/val/expression/accuracy": 0.5}
+    )
+    assert "accuracy 0.970 on training faces, 0.500 on validation faces" in texts(one)
+
+
+def test_a_score_that_still_rose_is_called_not_converged(material, history):
+    one = material(
+        1, "resnet50", history=history(**{"val/selection_score": [0.3, 0.4, 0.5]}), metrics={"best_epoch": 3}
+    )
+    assert "not_converged" in kinds(one)
+
+
+def test_an_early_stop_names_what_it_watched(material):
+    params = {"training.early_stopping": "val/expression/accuracy", "training.patience": "10"}
+    one = material(1, "resnet50", metrics={"stopped_early": 1.0}, params=params)
+    assert "val/expression/accuracy brought nothing better for 10 epochs after epoch 2" in texts(one)
+
+
+def test_learning_rate_drops_are_told_with_their_epochs(material, history):
+    one = material(1, "resnet50", history=history(learning_rate=[1e-4, 5e-5, 5e-5]))
+    assert "learning rate 0.0001 from epoch 1, 5e-05 from epoch 2" in texts(one)
+
+
+@pytest.mark.parametrize(
+    ("rates", "schedule", "words"),
+    [
+        ([1e-3] * 3, "none", "0.001 constant"),
+        ([1e-4, 1e-4, 5e-5], "plateau", "0.0001, 5e-05 (from epoch 3)"),
+        ([3e-4, 1e-4, 3e-6], "cosine", "0.0003 to 3e-06, cosine"),
+    ],
+)
+def test_the_learning_rate_is_told_in_words(material, history, rates, schedule, words):
+    one = material(1, "resnet50", history=history(learning_rate=rates), params={"training.schedule": schedule})
+    assert rates_in_words(one) == words
