@@ -1,7 +1,8 @@
 """Candidate against champion on the same test faces, from their stored answers. Pure; used by the promotion job."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from emotion_mlflow.metrics import expression
 from emotion_mlflow.metrics.paired import compare_sides, lower_is_better
 from emotion_mlflow.metrics.suite import AFFECT_TASKS, Answers, nme_name
 from emotion_mlflow.promotion.gates import Contest, Missing, Recall
+
+FIELDS = {"expression": "probabilities", "valence": "valence", "arousal": "arousal", "landmarks": "landmarks"}
+"""Where `Answers` holds each task's predictions."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,10 +40,11 @@ def contest(candidate: Answered, champion: Answered, *, seed: int, resamples: in
     if not np.array_equal(candidate.ids, champion.ids):
         return Missing("the champion's stored answers are for other faces than the candidate's")
     metrics = deciding(candidate.answers)
-    lacking = {metric.split("/")[0] for metric in metrics} - set(champion.answers.tasks())
+    tasks = {metric.split("/")[0] for metric in metrics}
+    lacking = tasks - set(champion.answers.tasks())
     if lacking:
         return Missing(f"the champion did not learn {' and '.join(sorted(lacking))}, which decides here")
-    sides = {"candidate": [candidate.answers], "champion": [champion.answers]}
+    sides = {"candidate": [_only(candidate.answers, tasks)], "champion": [_only(champion.answers, tasks)]}
     paired = compare_sides(sides, seed=seed, groups=candidate.identities, resamples=resamples)
     tests = paired.tests["candidate", "champion"]
     found = []
@@ -57,6 +62,12 @@ def contest(candidate: Answered, champion: Answered, *, seed: int, resamples: in
             return Missing(f"{metric} is not defined on these test faces")
         found.append(one)
     return found
+
+
+def _only(answers: Answers, tasks: Set[str]) -> Answers:
+    """Answers for these tasks: both sides must have the same ones, and the test of a metric needs no other."""
+    gone: dict[str, Any] = {field: None for task, field in FIELDS.items() if task not in tasks}
+    return replace(answers, **gone)
 
 
 def recalls(answers: Answers) -> list[Recall] | None:
