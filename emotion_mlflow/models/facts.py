@@ -25,6 +25,8 @@ class Backbone:
     """Pattern of the BatchNormalization layers that end a residual branch."""
     published: Literal["resnet50", "efficientnetb0"]
     """Whose learning rate and schedule the recipe `published` takes."""
+    fine_tuned_norm: Literal["live", "frozen"] = "live"
+    """BatchNormalization while fine-tuning, as the validation part decided (docs/RECIPES.md has the trial)."""
     scratch_size: int = 64
     """Pixels at which it learns from scratch in minutes on two cores: the recipe `demo`."""
     scratch_learning_rate: float = 3e-3
@@ -48,6 +50,7 @@ BACKBONES: dict[str, Backbone] = {
         imagenet_file="efficientnetb0_notop.h5",
         residual_norms=r"block\d[b-z]_project_bn",
         published="efficientnetb0",
+        fine_tuned_norm="frozen",
     ),
     "mobilenetv3small": Backbone(
         application="MobileNetV3Small",
