@@ -79,10 +79,16 @@ class Lease:
                     "a lease that has not run out", got=f"{now - self.expires:+.1f} s", where=self._place
                 )
             until = now + self.seconds
-            self._client.set_experiment_tag(self.experiment_id, "expires", repr(until))
+            refused: MlflowException | None = None
+            try:
+                self._client.set_experiment_tag(self.experiment_id, "expires", repr(until))
+            except MlflowException as error:  # so answers a server too whose experiment is deleted
+                refused = error
             newest = _newest(self.name)
             if newest is None or newest.number != self.number or not newest.active:
                 raise LeaseLostError("its own lease", got="another promotion's", where=self._place)
+            if refused is not None:
+                raise _refused(refused, self._place) from None
             self.expires = until
 
     def give_back(self) -> None:
