@@ -80,9 +80,7 @@ def tested_row(names: tuple[str, ...], task: str, metric: str, word: str, better
 
 
 def plain_row(names: tuple[str, ...], section: str, metric: str, label: str, values: list[Any], **more: Any) -> Row:
-    cells = {
-        name: value if isinstance(value, Cell) else Cell(value=value) for name, value in zip(names, values, strict=True)
-    }
+    cells = [value if isinstance(value, Cell) else Cell(value=value) for value in values]
     told = {"split": "", "task": "", "better": "lower", **more}
     return Row(section=section, metric=metric, label=label, values=dict(zip(names, cells, strict=True)), **told)
 
