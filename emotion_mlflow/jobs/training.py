@@ -20,7 +20,7 @@ import tensorflow as tf
 import yaml
 from PIL import Image
 
-from emotion_mlflow import cache
+from emotion_mlflow import cache, reproduce, timing
 from emotion_mlflow.checkpoints import Checkpoints
 from emotion_mlflow.config import RunConfig, as_dict
 from emotion_mlflow.data.batches import Examples, truth_arrays
@@ -77,6 +77,7 @@ class _Work:
     run: runs.Run
     reporter: Reporter
     rows: list[dict[str, float]] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
 
     def through(self, manifest: Manifest, data_digest: str, started: float) -> Outcome:
         config = self.config
@@ -94,7 +95,7 @@ class _Work:
             folder = Path(scratch)
             fitted = self._fit(parts, faces)
             files = self._save(parts, faces, folder)
-            scored = self._score(faces, *files)
+            scored = self._score(faces, *files, folder)
             scores = {name: value for one in scored.values() for name, value in one.named().items()}
             version = self._finish(fitted, faces, parts, scored, scores, folder, files, started)
         self._checkpoints.remove()
@@ -219,13 +220,15 @@ class _Work:
         file.write_text(json.dumps(card, indent=2))
         return network, file
 
-    def _score(self, faces: Faces, network: Path, card: Path) -> dict[str, Scored]:
+    def _score(self, faces: Faces, network: Path, card: Path, folder: Path) -> dict[str, Scored]:
         self.reporter.stage("scoring the saved model")
         model = load_saved(network, card)
         scored = {}
         for number, (split, part) in enumerate(faces.parts.items(), start=1):
             scored[split] = score_split(model, part, faces.pixels_of(split), split=split, digest=faces.digests[split])
             self.reporter.advance(number, len(faces.parts))
+        self.timings = timing.measure(model, faces.pixels_of("test"))
+        reproduce.write_check(model, folder / "artifacts" / reproduce.FILE)
         return scored
 
     def _finish(
@@ -240,7 +243,7 @@ class _Work:
         started: float,
     ) -> str | None:
         self.reporter.stage("logging artifacts")
-        self.run.log_scores({**scores, **_cost(fitted, parts, files[0], started)})
+        self.run.log_scores({**scores, **self.timings, **_cost(fitted, parts, files[0], started)})
         write_artifacts(
             folder / "artifacts",
             tables={split: predictions_table(faces.parts[split], one.answers) for split, one in scored.items()},

@@ -39,7 +39,7 @@ def write_artifacts(
     """predictions/*.parquet, history.csv, figures/*.png; tables of intervals, classes and sources, below `folder`."""
     from emotion_mlflow import plots
 
-    (folder / "predictions").mkdir(parents=True)
+    (folder / "predictions").mkdir(parents=True, exist_ok=True)
     for split, table in tables.items():
         table.to_parquet(folder / "predictions" / f"{split}.parquet", index=False)
     if history is not None:
