@@ -70,22 +70,25 @@ def fit(
     *,
     sink: Sink,
     checkpoints: Checkpoints | None = None,
+    start: State | None = None,
 ) -> Fitted:
     """Trains `parts` in place and leaves the weights of the best validated epoch in them.
 
-    train, val: pixels, or features where the backbone is not trained. With `checkpoints` each epoch is kept, and a
-    training that has some goes on after the last one. Raises TrainingError on a loss that is not finite.
+    train, val: pixels, or features where the backbone is not trained. With `checkpoints` each epoch is kept before it
+    is told; with `start`, a kept state, the training goes on after it. Raises TrainingError on a loss that is not
+    finite.
     """
     training = _Training(config, parts, train, val, sink)
-    done = training.restore(checkpoints) if checkpoints else 0
+    done = training.restore(start) if start else 0
     sink.begin(epochs=config.training.epochs, steps=batch_count(len(train), config.training.batch_size))
     stopped_early = False
     for epoch in range(done + 1, config.training.epochs + 1):
         if training.is_over(epoch - 1):
             break
-        training.run_epoch(epoch)
+        row = training.run_epoch(epoch)
         if checkpoints:
             checkpoints.save(training.state(epoch))
+        sink.epoch(row)
         if training.is_over(epoch):
             stopped_early = epoch < config.training.epochs
             break
@@ -147,7 +150,8 @@ class _Training:
         self.best_weights: list[np.ndarray] = []
         self.compiled = False
 
-    def run_epoch(self, epoch: int) -> None:
+    def run_epoch(self, epoch: int) -> dict[str, float]:
+        """One row of the history."""
         if not self.compiled or epoch == self.settings.warmup_epochs + 1:
             self._compile(warming_up=epoch <= self.settings.warmup_epochs)
         watch = _Watch(self, epoch)
@@ -161,7 +165,7 @@ class _Training:
         row["validation_seconds"] = time.perf_counter() - trained
         row["images_per_second"] = len(self.train) / (trained - started)
         self._remember(epoch, row)
-        self.sink.epoch(row)
+        return row
 
     def _learn(self, epoch: int, watch: "_Watch") -> None:
         drawn = epoch_batches if not self.train.are_features else feature_batches
@@ -189,30 +193,28 @@ class _Training:
         return bool(self.settings.patience) and epoch > 0 and waited >= self.settings.patience
 
     def state(self, epoch: int) -> State:
-        """All that the next epoch depends on, and the best weights so far."""
+        """All that the next epoch depends on, and the best weights so far where they are not these."""
         kinds = {
             "weights": [np.asarray(variable) for variable in self.network.variables],
             "optimizer": [np.asarray(variable) for variable in self.network.optimizer.variables],
-            "best": self.best_weights,
+            "best": self.best_weights if self.progress.best_epoch != epoch else [],
         }
         arrays = {f"{kind}/{number:05d}": a for kind, values in kinds.items() for number, a in enumerate(values)}
         return State(epoch=epoch, arrays=arrays, notes=vars(self.progress))
 
-    def restore(self, checkpoints: Checkpoints) -> int:
-        """The number of epochs that a kept state has done; 0 where there is none."""
-        state, _ = checkpoints.load()
-        if state is None:
-            return 0
+    def restore(self, state: State) -> int:
+        """The number of epochs that the state has done."""
         kept = {
             kind: [state.arrays[name] for name in sorted(state.arrays) if name.startswith(f"{kind}/")]
             for kind in ("weights", "optimizer", "best")
         }
-        self.progress, self.best_weights = Progress(**state.notes), kept["best"]
+        self.progress = Progress(**state.notes)
         if state.epoch != self.settings.warmup_epochs:
             self._compile(warming_up=state.epoch < self.settings.warmup_epochs)
             self.network.optimizer.build(self.network.trainable_variables)
             _assign(self.network.optimizer.variables, kept["optimizer"])
         _assign(self.network.variables, kept["weights"])
+        self.best_weights = kept["best"] or self.network.get_weights()
         return state.epoch
 
     def rate(self, epoch: int, step: int) -> float:

@@ -351,7 +351,7 @@ def test_heads_killed_in_any_epoch_go_on_as_if_they_had_not_been(straight_fit, e
         fit(config, start(config), features(), features(seed=1), sink=Killer((epoch, 2)),
             checkpoints=Checkpoints(tmp_path))  # fmt: skip
     parts = start(config)
-    again, log = fit(config, parts, features(), features(seed=1), checkpoints=Checkpoints(tmp_path))
+    again, log = fit(config, parts, features(), features(seed=1), start=Checkpoints(tmp_path).load()[0])
 
     assert [row["epoch"] for row in log.rows] == list(range(epoch, 5))
     times = ["seconds", "validation_seconds", "images_per_second"]
@@ -368,7 +368,7 @@ def test_a_finished_training_that_is_started_again_trains_nothing_and_has_its_be
     first, _ = fit(config, parts, features(), features(seed=1), checkpoints=Checkpoints(tmp_path))
     left = parts.heads.get_weights()
     parts = start(config)
-    again, log = fit(config, parts, features(), features(seed=1), checkpoints=Checkpoints(tmp_path))
+    again, log = fit(config, parts, features(), features(seed=1), start=Checkpoints(tmp_path).load()[0])
     assert log.rows == []
     assert again.history.equals(first.history)
     assert again.best_epoch == first.best_epoch
@@ -400,7 +400,7 @@ def test_a_whole_network_goes_on_from_the_checkpoint_before_a_damaged_one_bit_fo
     assert kept.load()[1] == [newest]
 
     parts = start(config)
-    again, log = fit(config, parts, pixels(), pixels(seed=1), checkpoints=kept)
+    again, log = fit(config, parts, pixels(), pixels(seed=1), checkpoints=kept, start=kept.load()[0])
     assert [row["epoch"] for row in log.rows] == [3]
     assert same(parts.whole.get_weights(), straight_parts.whole.get_weights())
     times = ["seconds", "validation_seconds", "images_per_second"]

@@ -14,7 +14,7 @@ SHARED = ("experiment", "tracking_uri", "model_name", "cache_dir")
 @click.option("--epochs", type=int, default=0, help="Epochs of each; 0: the recipe's.")
 @with_options(tuple(option for option in TRAIN if option.name in SHARED))
 def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
-    """Train and evaluate both backbones on drawn faces, and set their scores side by side: minutes on two cores."""
+    """Train and evaluate both backbones on drawn faces and compare them: minutes on two cores."""
     from emotion_mlflow.cli import terminal
 
     requests = [_request(backbone.strip(), epochs, flags) for backbone in backbones.split(",")]
@@ -36,10 +36,27 @@ def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
                 command=request.command,
             )
             outcomes.append(evaluate(asked, watcher))
+        compared = _compare(requests, watcher) if len(requests) > 1 else None
     if as_json:
-        terminal.show({"runs": [outcome.to_dict() for outcome in outcomes]})
+        comparison = compared.to_dict() if compared else None
+        terminal.show({"runs": [outcome.to_dict() for outcome in outcomes], "comparison": comparison})
     else:
-        _show(outcomes)
+        _show(outcomes, compared)
+
+
+def _compare(requests: list[Any], watcher: Any) -> Any:
+    from emotion_mlflow.jobs.comparison import CompareRequest, compare
+
+    first = requests[0]
+    asked = CompareRequest(
+        backbones=tuple(request.backbone for request in requests),
+        experiment=first.experiment,
+        model_name=first.model_name,
+        tracking_uri=first.tracking_uri,
+        cache_dir=first.cache_dir,
+        command=first.command,
+    )
+    return compare(asked, watcher)
 
 
 def _request(backbone: str, epochs: int, flags: dict[str, Any]) -> Any:
@@ -50,14 +67,16 @@ def _request(backbone: str, epochs: int, flags: dict[str, Any]) -> Any:
     return request_of(asked | ({"epochs": epochs} if epochs else {}))
 
 
-def _show(outcomes: list[Any]) -> None:
+def _show(outcomes: list[Any], compared: Any) -> None:
     from rich.console import Console
 
+    from emotion_mlflow.cli.compare import show_comparison
     from emotion_mlflow.cli.tables import score_table
 
     console = Console()
     console.print(score_table(outcomes))
-    console.print("One seed each, so this names no winner: it shows two versions, not two backbones.", highlight=False)
+    if compared:
+        show_comparison(compared, as_json=False)
     console.print(
         f"open the UI: mlflow ui --backend-store-uri {outcomes[0].tracking_uri}",
         highlight=False,

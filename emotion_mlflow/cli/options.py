@@ -35,8 +35,6 @@ class Option:
     """A click type."""
     default: Any
     help: str
-    project: bool = True
-    """Is a parameter of the MLproject entry point too."""
 
     @property
     def flag(self) -> str:
@@ -119,6 +117,13 @@ TRAIN = (
     *_PLACE[1:],
     Option(name="cache_limit", kind=float, default=40.0, help="Gigabytes that the caches may take."),
     Option(name="no_register", kind=bool, default=False, help="Log the model without registering a version."),
+    Option(
+        name="resume",
+        kind=str,
+        default="",
+        help="Id of an unfinished run to go on in; every setting comes from it.",
+    ),
+    Option(name="parent_run", kind=str, default="", help="Id of the run that holds this one."),
     Option(
         name="set",
         kind=str,

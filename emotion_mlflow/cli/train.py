@@ -66,6 +66,8 @@ def request_of(flags: dict[str, Any]) -> Any:
         cache_dir=terminal.cache_folder(flags["cache_dir"]),
         cache_limit=flags["cache_limit"],
         command=terminal.command_line(),
+        resume=flags["resume"],
+        parent_run=flags["parent_run"],
     )
 
 

@@ -35,6 +35,10 @@ class TrainRequest:
     cache_dir: Path = field(default_factory=cache.default_cache_dir)
     cache_limit: float = cache.DEFAULT_LIMIT
     command: str = ""
+    resume: str = ""
+    """Id of an unfinished run to go on in: every setting comes from it."""
+    parent_run: str = ""
+    """Id of the run that holds this one, a grid's."""
 
     def config(self, *, drawn: bool, labelled: tuple[str, ...], name: str) -> RunConfig:
         """The whole configuration for a set `name` that has these labels; ConfigError where it cannot be."""
@@ -52,6 +56,8 @@ class TrainRequest:
 
     def check(self) -> None:
         """Raises what can be known of a mistake without opening the faces."""
+        if self.resume:
+            return  # what else was said is held against the run
         config = self.config(drawn=self.data.data == "demo", labelled=TASKS, name=self.data.data)
         _check_faces(self.data.data, self.data.data_format, self.show_faces)
         weights = config.model.weights

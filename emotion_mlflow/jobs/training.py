@@ -9,7 +9,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import yaml
 from PIL import Image
 
 from emotion_mlflow import cache, reproduce, timing
-from emotion_mlflow.checkpoints import Checkpoints
+from emotion_mlflow.checkpoints import Checkpoints, State
 from emotion_mlflow.config import RunConfig, as_dict
 from emotion_mlflow.data.batches import Examples, truth_arrays
 from emotion_mlflow.data.drawing import draw_face
@@ -30,8 +30,10 @@ from emotion_mlflow.data.pixels import load_pixels
 from emotion_mlflow.data.sets import DEMO
 from emotion_mlflow.evaluate import Scored, answer, load_saved, predictions_table, score
 from emotion_mlflow.features import compute_features
+from emotion_mlflow.jobs.cell import cell_digest, weights_digest_of
 from emotion_mlflow.jobs.faces import Faces, cut_faces, mean_affect, mean_shape, read_faces
 from emotion_mlflow.jobs.request import Outcome, TrainRequest
+from emotion_mlflow.jobs.resume import TAG, TakenUp, request_tag, require_same_data, take_up
 from emotion_mlflow.labels import EXPRESSIONS, SPLITS
 from emotion_mlflow.metrics.suite import selection_score
 from emotion_mlflow.models.build import Parts, build
@@ -40,14 +42,23 @@ from emotion_mlflow.reporter import Both, Reporter
 from emotion_mlflow.serving.model import FORMAT
 from emotion_mlflow.tracking import machine, registry, runs
 from emotion_mlflow.tracking.artifacts import write_artifacts
+from emotion_mlflow.tracking.stored import experiment_name, read_run
 from emotion_mlflow.train import Fitted, fit
+
+PARENT = "mlflow.parentRunId"
+"""MLflow's own tag: its UI nests runs by it."""
 
 
 def train(request: TrainRequest, reporter: Reporter) -> Outcome:
-    """Trains, scores, logs and registers; every score is taken from the saved model read back."""
+    """Trains, scores, logs and registers; every score is taken from the saved model read back.
+
+    With `resume` an unfinished run goes on after its last kept epoch, to the same result bit for bit.
+    """
     started = time.perf_counter()
     request.check()
     runs.connect(request.tracking_uri)
+    taken = _take_up(request) if request.resume else None
+    request = taken.request if taken else request
     read = read_faces(
         request.data.data,
         data_format=request.data.data_format,
@@ -55,19 +66,45 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
         cache_dir=request.cache_dir,
         reporter=reporter,
     )
-    config = request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
+    digest = read.digest()
+    if taken:
+        require_same_data(taken, digest)
+    config = taken.config if taken else request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
+    config = replace(config, data=replace(config.data, data=_from_anywhere(config.data.data)))
     manifest, leaks = cut_faces(read, config.data, reporter)
-    tags = {"backbone": config.model.backbone, "recipe": config.recipe, "data_name": manifest.name}
-    name = f"{config.model.backbone} {config.recipe} seed {config.training.rng_seed}"
-    with runs.open_run(experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags) as run:
+    with runs.open_run(
+        experiment=request.experiment,
+        tracking_uri=request.tracking_uri,
+        name=f"{config.model.backbone} {config.recipe} seed {config.training.rng_seed}",
+        tags=_first_tags(request, config, name=manifest.name, data_digest=digest),
+        resume=request.resume,
+    ) as run:
         reporter.note(_summary(config, manifest))
         work = _Work(request=request, config=config, run=run, reporter=reporter)
         run.log_scores({"data/rejected": len(read.rejected), "data/leaks": leaks})
         try:
-            return work.through(manifest, read.digest(), started)
+            return work.through(manifest, digest, started)
         except BaseException:
             work.keep_history()
             raise
+
+
+def _take_up(request: TrainRequest) -> TakenUp:
+    stored = read_run(request.resume)
+    return take_up(request, stored, experiment=experiment_name(stored))
+
+
+def _first_tags(request: TrainRequest, config: RunConfig, *, name: str, data_digest: str) -> dict[str, str]:
+    """What a run is known by from its first moment."""
+    weights = weights_digest_of(config.model.backbone, config.model.weights)
+    tags = {
+        "backbone": config.model.backbone,
+        "recipe": config.recipe,
+        "data_name": name,
+        "cell_digest": cell_digest(config, data_digest=data_digest, weights_digest=weights),
+        TAG: request_tag(request, config, data_digest=data_digest),
+    }
+    return tags | ({PARENT: request.parent_run} if request.parent_run else {})
 
 
 @dataclass(kw_only=True)
@@ -171,10 +208,26 @@ class _Work:
         return build(self.config.model, mean_shape=shape, mean_affect=mean_affect(truth))
 
     def _fit(self, parts: Parts, faces: Faces) -> Fitted:
+        kept = self._kept() if self.request.resume else None
         examples = [self._examples(parts, faces.parts[name], faces.pixels_of(name)) for name in ("train", "val")]
         self.reporter.stage("training")
         sink = Both(self, self.reporter)  # in this order: an epoch that was told has been kept, wherever a stop falls
-        return fit(self.config, parts, *examples, sink=sink, checkpoints=self._checkpoints)
+        fitted = fit(self.config, parts, *examples, sink=sink, checkpoints=self._checkpoints, start=kept)
+        for row in fitted.history.to_dict("records"):
+            self.run.log_epoch({str(name): float(value) for name, value in row.items()})  # what a kill kept from it
+        return fitted
+
+    def _kept(self) -> State | None:
+        """The last whole checkpoint of the run that goes on, and what is amiss."""
+        kept, damaged = self._checkpoints.load()
+        for file in damaged:
+            self.reporter.warn(f"the checkpoint {file.name} is damaged: going on from the one before")
+        if kept is None:
+            self.reporter.warn(f"no checkpoint under {self._checkpoints.folder}: starting again with the first one")
+            return None
+        self.rows = [dict(row) for row in kept.notes["history"]]
+        self.reporter.note(f"going on after {kept.epoch} of {self.config.training.epochs} epochs")
+        return kept
 
     def keep_history(self) -> None:
         """What a stopped training has: its epochs so far."""
@@ -212,7 +265,7 @@ class _Work:
             "network_sha256": hashlib.sha256(network.read_bytes()).hexdigest(),
             "backbone": self.config.model.backbone,
             "recipe": self.config.recipe,
-            "data": _from_anywhere(self.config.data.data),
+            "data": self.config.data.data,
             "data_name": test.name,
             "data_digest": faces.data_digest,
         }
@@ -261,7 +314,8 @@ class _Work:
         self.run.set_tags(tags)
         if not self.request.register:
             return None
-        return registry.register(uri, name=self.request.model_name, tags=tags)
+        known = registry.version_of(self.run.run_id, self.request.model_name) if self.request.resume else None
+        return known or registry.register(uri, name=self.request.model_name, tags=tags)
 
     def _version_tags(self, faces: Faces, parts: Parts, scored: Mapping[str, Scored]) -> dict[str, Any]:
         config, trunk = self.config, parts.trunk

@@ -65,6 +65,12 @@ def register(model_uri: str, *, name: str, tags: Mapping[str, object]) -> str:
     return str(version.version)
 
 
+def version_of(run_id: str, name: str) -> str | None:
+    """The number of the version of `name` that a run registered; None where it did not."""
+    found = mlflow.MlflowClient().search_model_versions(f"run_id = '{run_id}'")
+    return next((str(version.version) for version in found if version.name == name), None)
+
+
 def find(uri: str) -> Version:
     """What `models:/emotion@resnet50`, `models:/emotion/3` or `runs:/<id>` names; ModelError where there is none."""
     client = mlflow.MlflowClient()

@@ -24,8 +24,21 @@ from emotion_mlflow.errors import EmotionError, Stopped, TrackingError
 PARAM_PREFIX = "config/"
 """`mlflow run -P learning_rate=1e-3` logs the raw text under the bare name, which can't be changed afterwards."""
 
+EVERY_EPOCH = "train/loss"
+ONCE = ("final/", "cost/", "data/", "best_epoch", "epochs", "stopped_early")
+"""Metrics logged once a run."""
+
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """How long the first request may take: a server that is away at the start is a mistake, told within 15 s."""
+
+
+@dataclass(kw_only=True)
+class Logged:
+    """What the server has of a run: names of params and of scores, and the epochs."""
+
+    params: set[str] = field(default_factory=set)
+    scores: set[str] = field(default_factory=set)
+    epochs: set[int] = field(default_factory=set)
 
 
 @dataclass(kw_only=True)
@@ -37,21 +50,28 @@ class Run:
     tracking_uri: str
     client: mlflow.MlflowClient
     pending: list[Any] = field(default_factory=list)
+    logged: "Logged"
+    """What a resumed run had before: it is not logged twice."""
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Settings, under `config/`."""
         entries = [Param(PARAM_PREFIX + name, str(value)) for name, value in params.items()]
-        self.client.log_batch(self.run_id, params=entries, synchronous=True)
+        new = [entry for entry in entries if entry.key not in self.logged.params]
+        self.client.log_batch(self.run_id, params=new, synchronous=True)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
         self.client.log_batch(self.run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
 
     def log_scores(self, scores: Mapping[str, float], *, step: int = 0) -> None:
         """Figures in one request; undefined ones (NaN) are left out, MLflow would store them as 0."""
-        self.client.log_batch(self.run_id, metrics=_metrics(scores, step))
+        new = {name: value for name, value in scores.items() if name not in self.logged.scores}
+        self.client.log_batch(self.run_id, metrics=_metrics(new, step))
 
     def log_epoch(self, row: Mapping[str, float]) -> None:
-        """One row of the history as metrics at step `epoch`, without waiting."""
+        """One row of the history as metrics at step `epoch`, once, without waiting."""
+        if int(row["epoch"]) in self.logged.epochs:
+            return
+        self.logged.epochs.add(int(row["epoch"]))
         figures = {name: value for name, value in row.items() if name != "epoch"}
         self.pending.append(
             self.client.log_batch(self.run_id, metrics=_metrics(figures, int(row["epoch"])), synchronous=False)
@@ -100,20 +120,28 @@ def connect(tracking_uri: str | None) -> str:
 
 
 @contextlib.contextmanager
-def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
-    """A run that ends FINISHED, KILLED where the user stopped it, else FAILED.
+def open_run(
+    *, experiment: str, tracking_uri: str | None, name: str, tags: Mapping[str, str], resume: str = ""
+) -> Iterator[Run]:
+    """A run that ends FINISHED, KILLED where the user stopped it, else FAILED; its tags are there from the start.
 
-    The run that `mlflow run` opened (MLFLOW_RUN_ID) is used as it is; no second one appears.
+    The run that `mlflow run` opened (MLFLOW_RUN_ID) is used as it is; no second one appears. `resume`: the id of an
+    unfinished run to go on in; what it has is not logged twice, and a run that `mlflow run` opened ends as it does,
+    tagged `resumed`.
     """
     uri = connect(tracking_uri)
     status, run = "FAILED", None
+    opened: list[Any] = []
     try:
-        started = _start(experiment, name)
+        for each in _start(experiment, name, tags, resume):
+            opened.append(each)  # one by one, so that a failure closes what is open
+        client, info = mlflow.MlflowClient(), opened[-1].info
         run = Run(
-            run_id=started.info.run_id,
-            experiment_id=started.info.experiment_id,
+            run_id=info.run_id,
+            experiment_id=info.experiment_id,
             tracking_uri=uri,
-            client=mlflow.MlflowClient(),
+            client=client,
+            logged=_logged(client, resume) if resume else Logged(),
         )
         run.set_tags(tags)
         yield run
@@ -130,7 +158,8 @@ def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapp
             if run:
                 run.wait()
         finally:
-            mlflow.end_run(status=status)
+            for _ in opened:
+                mlflow.end_run(status=status)
 
 
 def quiet_libraries() -> None:
@@ -140,16 +169,30 @@ def quiet_libraries() -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
-def _start(experiment: str, name: str) -> Any:
+def _start(experiment: str, name: str, tags: Mapping[str, str], resume: str) -> Iterator[Any]:
+    """Opens the run to work in, and before a resumed one the run that `mlflow run` opened, if it did."""
     try:
-        if not os.environ.get("MLFLOW_RUN_ID"):
+        if resume:
+            if os.environ.get("MLFLOW_RUN_ID", resume) != resume:
+                yield mlflow.start_run()
+                mlflow.set_tag("resumed", resume)
+            yield mlflow.start_run(run_id=resume, nested=True, log_system_metrics=True)
+        elif os.environ.get("MLFLOW_RUN_ID"):
+            yield mlflow.start_run(log_system_metrics=True)
+        else:
             mlflow.set_experiment(experiment)
-            return mlflow.start_run(run_name=name, log_system_metrics=True)
-        return mlflow.start_run(log_system_metrics=True)
+            yield mlflow.start_run(run_name=name, tags=dict(tags), log_system_metrics=True)
     except MlflowException as error:
         raise TrackingError(
-            "an experiment and run that can be opened", got=_first_line(error), where=experiment
+            "an experiment and run that can be opened", got=_first_line(error), where=resume or experiment
         ) from None
+
+
+def _logged(client: mlflow.MlflowClient, run_id: str) -> Logged:
+    data = client.get_run(run_id).data
+    epochs = client.get_metric_history(run_id, EVERY_EPOCH) if EVERY_EPOCH in data.metrics else []
+    at_the_end = {name for name in data.metrics if name.startswith(ONCE)}
+    return Logged(params=set(data.params), scores=at_the_end, epochs={metric.step for metric in epochs})
 
 
 def _metrics(figures: Mapping[str, float], step: int) -> list[Metric]:

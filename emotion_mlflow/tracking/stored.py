@@ -44,6 +44,11 @@ def read_run(run_id: str) -> StoredRun:
     )
 
 
+def experiment_name(run: StoredRun) -> str:
+    """Of the experiment that holds a run."""
+    return str(mlflow.MlflowClient().get_experiment(run.experiment_id).name)
+
+
 def read_table(run_id: str, name: str) -> pd.DataFrame:
     """A Parquet or CSV artifact of a run; ModelError where it has none that can be read."""
     with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as folder:

@@ -1,0 +1,90 @@
+"""A training's request as its run carries it, and how an unfinished run is taken up again. Used by the training job.
+
+The request is a tag of the run from its first moment, so that a run killed at any moment can go on.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from emotion_mlflow.config import AUTO, DataConfig, RunConfig
+from emotion_mlflow.errors import ConfigError, DataError, ModelError
+from emotion_mlflow.jobs.request import TrainRequest
+from emotion_mlflow.tracking.stored import StoredRun
+
+TAG = "request"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenUp:
+    """What an unfinished run was asked for."""
+
+    request: TrainRequest
+    config: RunConfig
+    data_digest: str
+
+
+def request_tag(request: TrainRequest, config: RunConfig, *, data_digest: str) -> str:
+    """JSON of all that decides the rest of the run."""
+    kept = {name: getattr(request, name) for name in ("model_name", "register", "show_faces")}
+    return json.dumps({"config": config.to_params(), "data_digest": data_digest, **kept})
+
+
+def take_up(request: TrainRequest, stored: StoredRun, *, experiment: str) -> TakenUp:
+    """The run's own request and configuration; `request` gives place and caches only.
+
+    `experiment`: the name of the run's. ConfigError where the run is finished or something else was said beside it,
+    ModelError where it is no training of ours.
+    """
+    if stored.status == "FINISHED":
+        raise ConfigError("a run that is not finished", got="FINISHED", where=f"--resume {stored.run_id}")
+    try:
+        asked = json.loads(stored.tags[TAG])
+        config = RunConfig.from_params(asked["config"])
+        kept = {name: asked[name] for name in ("model_name", "register", "show_faces")}
+        digest = str(asked["data_digest"])
+    except (KeyError, ValueError, TypeError):
+        raise ModelError("a training run of this version", got="another", where=f"run {stored.run_id}") from None
+    for flag, said, known in _disagreements(request, config, {**kept, "experiment": experiment}):
+        raise ConfigError(f"{known}, as in the run that goes on", got=said, where=flag)
+    whole = replace(
+        request,
+        backbone=config.model.backbone,
+        recipe=config.recipe,
+        data=config.data,
+        experiment=experiment,
+        **kept,
+    )
+    return TakenUp(request=whole, config=config, data_digest=digest)
+
+
+def require_same_data(taken: TakenUp, digest: str) -> None:
+    """DataError where the faces have changed since."""
+    if digest != taken.data_digest:
+        expected = f"the faces the run began with ({taken.data_digest[:12]})"
+        raise DataError(expected, got=f"others ({digest[:12]})", where=taken.config.data.data)
+
+
+def _disagreements(
+    request: TrainRequest, config: RunConfig, kept: dict[str, Any]
+) -> Iterator[tuple[str, object, object]]:
+    """(flag, what was said, what the run has); a default counts as not said, since `mlflow run` says them all."""
+    flat = config.to_params()
+    said: list[tuple[str, object, object, object]] = [
+        ("--backbone", request.backbone, "resnet50", config.model.backbone),
+        ("--recipe", request.recipe, AUTO, config.recipe),
+        ("--weights", request.weights, AUTO, config.model.weights),
+        ("--tasks", ",".join(request.tasks), "", ",".join(config.model.tasks)),
+    ]
+    for name in ("experiment", "model_name", "register"):
+        unsaid = getattr(TrainRequest, name)
+        said.append((f"--{name.replace('_', '-')}", getattr(request, name), unsaid, kept[name]))
+    said.append(("--show-faces", request.show_faces, AUTO, kept["show_faces"]))
+    for each in fields(DataConfig):
+        flag = f"--{each.name.replace('_', '-')}"
+        said.append((flag, getattr(request.data, each.name), each.default, getattr(config.data, each.name)))
+    said += [(name, str(value), None, flat.get(name)) for name, value in request.overrides.items()]
+    for flag, value, default, known in said:
+        if value not in (default, known):
+            yield flag, value, known
