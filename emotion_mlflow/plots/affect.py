@@ -47,14 +47,14 @@ def affect_scatter(
     for place, (name, x, y) in enumerate(sides):
         axes = figure.add_subplot(1, 2, place + 1)
         beyond = int(((np.abs(x) > EDGE) | (np.abs(y) > EDGE)).sum())
-        _plane(axes, np.clip(x, -EDGE, EDGE), np.clip(y, -EDGE, EDGE), classes)
+        plane(axes, np.clip(x, -EDGE, EDGE), np.clip(y, -EDGE, EDGE), classes)
         dress(
             axes,
             title=name + (f" ({beyond} beyond the frame)" if beyond else ""),
             x="valence",
             y="arousal" if not place else "",
         )
-    _class_legend(figure, classes)
+    class_legend(figure, classes)
     return figure
 
 
@@ -83,7 +83,8 @@ def affect_density(name: str, true: np.ndarray, predicted: np.ndarray) -> Figure
     return figure
 
 
-def _plane(axes: Axes, x: np.ndarray, y: np.ndarray, classes: np.ndarray) -> None:
+def plane(axes: Axes, x: np.ndarray, y: np.ndarray, classes: np.ndarray) -> None:
+    """Faces' density, and mean and spread of each class. All (N,); x and y within EDGE, class -1: no label."""
     _hexagons(axes, x, y, "#EAEAEA", "#8F8F8F")
     angle = np.linspace(0, 2 * np.pi, 200)
     axes.plot(np.cos(angle), np.sin(angle), color=SOFT, linewidth=1)
@@ -154,7 +155,7 @@ def _frame(axes: Axes) -> None:
     axes.set_yticks([-1, -0.5, 0, 0.5, 1])
 
 
-def _class_legend(figure: Figure, classes: np.ndarray) -> None:
+def class_legend(figure: Figure, classes: np.ndarray) -> None:
     """Class marks below both planes; large marks are class means."""
     if not (classes >= 0).any():
         return
