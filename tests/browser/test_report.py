@@ -201,6 +201,12 @@ def test_on_paper_it_is_black_on_white_without_navigation(show, address):
     assert len(printed["data"]) > 10_000
 
 
+def test_every_table_fits_on_a_sheet(show, address):
+    page = show(address, media="print", width=690)  # A4 less its margins, at 96 dots an inch
+    tables = "return [...document.querySelectorAll('table')].map(each => each.scrollWidth)"
+    assert max(page.execute_script(tables)) <= 690
+
+
 def test_names_that_are_html_stay_words(show, written):
     page = show(written(names=EVIL, data_name=EVIL[1], warnings=EVIL))
     assert EVIL[0] in page.title
