@@ -1,9 +1,20 @@
-"""What a job tells the person who watches it; the command line draws it. Used by the jobs."""
+"""What a training and a job tell of their progress; the command line draws it. All rooms may use it."""
 
 from collections.abc import Mapping
 from typing import Protocol
 
-from emotion_mlflow.train import Sink
+
+class Sink(Protocol):
+    """Where a training reports to."""
+
+    def begin(self, *, epochs: int, steps: int) -> None:
+        """`epochs` of the whole run and `steps` of each follow."""
+
+    def step(self, *, epoch: int, step: int, figures: Mapping[str, float]) -> None:
+        """A step (1-based) is done; figures are the epoch's running means and the step's `learning_rate`."""
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """An epoch is done: one row of the history."""
 
 
 class Reporter(Sink, Protocol):

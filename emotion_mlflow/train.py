@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,21 +24,9 @@ from emotion_mlflow.metrics.suite import Answers, selection_score, suite
 from emotion_mlflow.models.build import Parts
 from emotion_mlflow.models.losses import task_losses
 from emotion_mlflow.models.network import Network
+from emotion_mlflow.reporter import Sink
 
 PREDICT_BATCH = 128
-
-
-class Sink(Protocol):
-    """Where a training reports to."""
-
-    def begin(self, *, epochs: int, steps: int) -> None:
-        """`epochs` of the whole run and `steps` of each follow."""
-
-    def step(self, *, epoch: int, step: int, figures: Mapping[str, float]) -> None:
-        """A step (1-based) is done; figures are the epoch's running means and the step's `learning_rate`."""
-
-    def epoch(self, row: Mapping[str, float]) -> None:
-        """An epoch is done: one row of the history."""
 
 
 @dataclass(kw_only=True)

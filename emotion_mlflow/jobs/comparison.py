@@ -111,7 +111,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
     tags = {"kind": "comparison", "test_digest": comparison.test_digest, "data_name": comparison.data_name}
     with runs.open_run(experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags) as run:
         reporter.stage("writing the report")
-        write_report(request.out, comparison, pictures, ui=_ui(run))
+        write_report(request.out, comparison, pictures, ui=uri if uri.startswith("http") else "")
         run.log_folder(request.out)
         run.log_scores(_differences(comparison))
         _link(run, sides)
@@ -246,11 +246,11 @@ def _figures(
     return dict(comparison_figures(compared, comparison, layout=None, faces=faces))
 
 
-def _faces(request: CompareRequest, first: Material, comparison: Comparison, uri: str) -> dict[str, np.ndarray] | None:
-    """Id -> picture of the faces that the sides disagree on; None where they may not be shown or are not here."""
+def _faces(request: CompareRequest, first: Material, comparison: Comparison, uri: str) -> Any:
+    """The faces that the sides disagree on, as they may be shown; None where that is ids only, or they are not here."""
     from emotion_mlflow.data.pixels import load_pixels
     from emotion_mlflow.data.sets import open_set
-    from emotion_mlflow.plots.faces import THUMBNAIL_SIDE
+    from emotion_mlflow.plots.faces import THUMBNAIL_SIDE, FacesToShow
     from emotion_mlflow.tracking.artifacts import how_to_show
 
     try:
@@ -261,23 +261,20 @@ def _faces(request: CompareRequest, first: Material, comparison: Comparison, uri
         )
     except EmotionError:
         return None  # the report shows ids, and says so
-    if how_to_show(request.show_faces, manifest, uri) == "none":
-        return None
+    how = how_to_show(request.show_faces, manifest, uri)
     place = {face: row for row, face in enumerate(manifest.table["id"])}
     known = [one.face for one in comparison.disagreements if one.face in place]
-    if not known:
+    if how == "none" or not known:
         return None
+    part = manifest.rows([place[face] for face in known])
     with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as folder:
-        part = manifest.rows([place[face] for face in known])
-        pixels = load_pixels(part, image_size=THUMBNAIL_SIDE, cache_dir=Path(folder))
-        return {face: np.array(pixels[row]) for row, face in enumerate(known)}
-
-
-def _ui(run: runs.Run) -> str:
-    """The comparison's address in the MLflow UI; empty where the store is a file and no server is known."""
-    if not run.tracking_uri.startswith("http"):
-        return ""
-    return f"{run.tracking_uri.rstrip('/')}/#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts"
+        pixels = np.array(load_pixels(part, image_size=THUMBNAIL_SIDE, cache_dir=Path(folder)))
+    rows = {face: row for row, face in enumerate(first.ids)}
+    return FacesToShow(
+        ids=first.ids.tolist(),
+        pictures={rows[face]: pixels[number] for number, face in enumerate(known)},
+        thumbnails=how == "thumbnails",
+    )
 
 
 def _differences(comparison: Comparison) -> dict[str, float]:
