@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from emotion_mlflow import reproduce
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.errors import ConfigError, DataError, ModelError, TrackingError
 from emotion_mlflow.evaluate import read_predictions
@@ -23,7 +24,6 @@ from emotion_mlflow.promotion.reload import reload
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import registry, stored
 
-CHECK = "predictions/check.parquet"
 TEST = "predictions/test.parquet"
 
 ABSENT = (ConfigError, DataError, ModelError, TrackingError)
@@ -170,7 +170,7 @@ def _reload(version: registry.Version, reporter: Reporter) -> Reload | Missing:
     reporter.stage("loading the model in a clean process")
     with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as scratch:
         try:
-            check = stored.read_table(version.run_id, CHECK)
+            check = stored.read_table(version.run_id, reproduce.FILE)
             network, _ = registry.download(version, Path(scratch))
         except ABSENT as error:
             return Missing(str(error))

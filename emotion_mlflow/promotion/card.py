@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from emotion_mlflow.data.sets import DEMO
 from emotion_mlflow.metrics.suite import PRIMARY, pick, score_name
 from emotion_mlflow.promotion.gates import Facts, Gate, Missing
 
@@ -45,6 +46,7 @@ def model_card(
         tasks=tags.get("tasks", "").split(","),
         image_size=params.get("model.image_size", "?"),
         commit=params.get("git/commit", "not known"),
+        drawn=params.get("data.data") == DEMO,
         dirty=params.get("git/dirty") == "true",
         decision=_decision(alias, previous),
         faces=subject.faces,

@@ -18,6 +18,7 @@ from PIL import Image
 
 from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.promotion.gates import Missing, Reload
+from emotion_mlflow.reproduce import PICTURES
 
 PROGRAM = Path(__file__).with_name("clean_load.py")
 PATIENCE = 600
@@ -26,8 +27,9 @@ PATIENCE = 600
 
 def reload(folder: Path, check: pd.DataFrame) -> Reload | Missing:
     """`folder`: the downloaded model. `check`: a row a picture, as `reproduce.read_check` gives it."""
-    if not len(check):
-        return Missing("the run logged no picture to answer again")
+    pictures = len(check) if "picture" in check else 0
+    if pictures < PICTURES:
+        return Missing(f"the run logged answers to {pictures} pictures, not to {PICTURES}")
     told = _answers(folder, [bytes(picture) for picture in check["picture"]])
     if isinstance(told, Missing):
         return told

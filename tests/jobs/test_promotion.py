@@ -15,6 +15,7 @@ from emotion_mlflow.errors import ConfigError, ModelError
 from emotion_mlflow.jobs.promotion import history, promote, rollback
 from emotion_mlflow.jobs.promotion_request import HistoryRequest, PromoteRequest, RollbackRequest
 from emotion_mlflow.labels import EXPRESSIONS
+from emotion_mlflow.reproduce import read_check
 from emotion_mlflow.tracking import aliases, runs
 
 FACES = 256
@@ -377,20 +378,10 @@ def test_history_marks_what_passed_no_gate(capsys, client, name, uri, add, monke
 
 @pytest.fixture(scope="module")
 def model(trained, tmp_path_factory):
-    """(a saved model's folder, its answers to four drawn faces)."""
-    from emotion_mlflow.evaluate import load_saved
-    from emotion_mlflow.jobs.training import example_picture
-    from emotion_mlflow.tracking.registry import CARD_FILE, NETWORK_FILE
-
-    folder = trained.model(tmp_path_factory.mktemp("model"))
-    saved = load_saved(folder / "artifacts" / NETWORK_FILE, folder / "artifacts" / CARD_FILE)
-    pictures = [example_picture()] * 4
-    rows = []
-    for picture, told in zip(pictures, saved.predict(None, pictures), strict=True):
-        row = {"picture": picture, "expression": told["expression"], "valence": told["valence"]}
-        row |= {f"probability_{each}": told["probabilities"][each] for each in EXPRESSIONS}
-        rows.append(row | {"arousal": told["arousal"], "landmarks": np.ravel(told["landmarks"]).tolist()})
-    return folder, pd.DataFrame(rows)
+    """(a saved model's folder, its answers to the drawn faces)."""
+    place = tmp_path_factory.mktemp("model")
+    check = read_check(trained.file("predictions/check.parquet", place))
+    return trained.model(place), check
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 import io
 import math
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -9,6 +8,7 @@ from PIL import Image
 from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.promotion.gates import Missing
 from emotion_mlflow.promotion.reload import compare, reload
+from emotion_mlflow.reproduce import PICTURES, read_check, write_check
 
 
 def png(width=100, height=50):
@@ -60,13 +60,14 @@ def test_a_check_without_answers_proves_nothing():
     assert isinstance(compare(logged()[["picture"]], [{}]), Missing)
 
 
-def test_a_check_without_pictures_proves_nothing(tmp_path):
-    assert reload(tmp_path, logged()[:0]) == Missing("the run logged no picture to answer again")
+@pytest.mark.parametrize(("check", "pictures"), [(logged(), 1), (logged().drop(columns="picture"), 0)])
+def test_fewer_than_32_pictures_are_not_enough(tmp_path, check, pictures):
+    assert reload(tmp_path, check) == Missing(f"the run logged answers to {pictures} pictures, not to 32")
 
 
 @pytest.mark.slow
 def test_a_folder_that_is_no_model_is_told_in_one_line(tmp_path):
-    found = reload(tmp_path, logged())
+    found = reload(tmp_path, pd.concat([logged()] * PICTURES))
     assert found.why.startswith("the model does not load in a clean process: ")
     assert "\n" not in found.why
 
@@ -78,13 +79,7 @@ def test_a_real_model_reproduces_its_answers_in_a_clean_process(trained, tmp_pat
 
     folder = trained.model(tmp_path)
     model = load_saved(folder / "artifacts" / NETWORK_FILE, folder / "artifacts" / CARD_FILE)
-    pictures = [png(), png(60, 90)]
-    answers = model.predict(None, pictures)
-    rows = []
-    for picture, answer in zip(pictures, answers, strict=True):
-        row = {"picture": picture, **{f"probability_{name}": answer["probabilities"][name] for name in EXPRESSIONS}}
-        row |= {"valence": answer["valence"], "arousal": answer["arousal"]}
-        rows.append(row | {"landmarks": np.ravel(answer["landmarks"]).tolist()})
-    found = reload(folder, pd.DataFrame(rows))
-    assert found.pictures == 2
+    write_check(model, tmp_path / "check.parquet")
+    found = reload(folder, read_check(tmp_path / "check.parquet"))
+    assert found.pictures == 32
     assert found.largest < 1e-4
