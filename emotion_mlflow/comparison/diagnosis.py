@@ -25,7 +25,7 @@ def diagnose(side: str, material: Material) -> list[Finding]:
     """Every finding about one version; `healthy` where there is none but learning-rate steps and early stopping."""
     found = [*_collapse(material), *_divergence(material), *_overfitting(material), *_convergence(material)]
     found = found or [("healthy", "learnt without a fault that its history shows")]
-    found += [*_rate_steps(material.history), *_early_stop(material)]
+    found += [*_rate_steps(material), *_early_stop(material)]
     return [Finding(side=side, version=material.candidate.name, kind=kind, text=text) for kind, text in found]
 
 
@@ -92,9 +92,9 @@ def _convergence(material: Material) -> list[tuple[str, str]]:
     return [("not_converged", f"not converged: the validation score {how} of {len(scores)} epochs, and was rising")]
 
 
-def _rate_steps(history: pd.DataFrame) -> list[tuple[str, str]]:
-    steps = rate_steps(history)
-    if len(steps) < 2 or len(steps) > 8:  # a cosine changes at each step, and is a setting, not a finding
+def _rate_steps(material: Material) -> list[tuple[str, str]]:
+    steps = rate_steps(material.history)
+    if len(steps) < 2 or material.params.get("training.schedule") == "cosine":  # a setting, not a finding
         return []
     told = ", ".join(f"{rate:.3g} from epoch {epoch}" for epoch, rate in steps)
     return [("learning_rate", f"learning rate {told}")]
