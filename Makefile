@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test engine bench clean lock
+.PHONY: help install demo check test engine bench pictures campaign-compare campaign-kill clean lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +17,7 @@ TIERS := server browser docker slow
 UNMARKED := not server and not browser and not docker and not slow
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## Make .venv with everything pinned, and the project in it (quick when nothing changed).
 
@@ -88,6 +88,15 @@ engine: ## Install the system packages the browser and server tests need (root o
 
 bench: install ## Measure the speeds that docs/PERFORMANCE.md states (both sides of each ratio in one run).
 	@$(BIN)/python -m benchmarks
+
+pictures: install ## Draw the README's pictures from a demo run: the report and the MLflow UI (15 minutes, needs Chromium).
+	@$(BIN)/python -m benchmarks.pictures
+
+campaign-compare: install ## Simulate 4 x 1,000 comparisons: wrong and missed winners (half an hour).
+	@$(BIN)/python -m benchmarks.campaign_compare
+
+campaign-kill: install ## Kill trainings 20 times with SIGKILL and resume them: nothing may differ (half an hour).
+	@$(BIN)/python -m benchmarks.campaign_kill --kills 20
 
 clean: ## Remove .venv, caches and build output; runs (mlflow.db, mlruns) stay.
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -5,8 +5,15 @@ from collections.abc import Mapping, Sequence
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import Side
 
-NOT_SETTINGS = ("model.backbone", "training.rng_seed", "data.data", "data.max_rejected", "data.data_format")
-"""What the comparison is about, or what does not decide a result."""
+NOT_SETTINGS = (
+    "model.backbone",
+    "model.weights",
+    "training.rng_seed",
+    "data.data",
+    "data.max_rejected",
+    "data.data_format",
+)
+"""What the comparison is about and shows by itself, or what does not decide a result."""
 FEW_SEEDS = 3
 
 Materials = Mapping[str, Sequence[Material]]
@@ -49,21 +56,16 @@ def _untrained(material: Material) -> str:
 
 def differing(materials: Materials) -> dict[str, dict[str, str]]:
     """Setting -> side -> value, where the sides' first versions do not agree."""
-    configs = {name: versions[0].settings | {"weights": _weights(versions[0])} for name, versions in materials.items()}
+    configs = {name: versions[0].settings for name, versions in materials.items()}
     names = list(dict.fromkeys(setting for config in configs.values() for setting in config))
     found = {}
     for setting in names:
-        if setting in NOT_SETTINGS or setting == "model.weights":
+        if setting in NOT_SETTINGS:
             continue
         values = {name: config.get(setting, "not set") for name, config in configs.items()}
         if len(set(values.values())) > 1:
             found[setting] = values
     return found
-
-
-def _weights(material: Material) -> str:
-    digest = material.params.get("weights_digest", "")
-    return material.params.get("weights", "unknown") + (f" ({digest[:8]})" if digest else "")
 
 
 def warnings(materials: Materials, *, used: Mapping[str, int]) -> list[str]:
@@ -74,8 +76,8 @@ def warnings(materials: Materials, *, used: Mapping[str, int]) -> list[str]:
     if len(set(recipes.values())) > 1:
         told = ", ".join(f"{name} {recipe}" for name, recipe in recipes.items())
         found.append(f"backbone and recipe are confounded: the recipes differ ({told})")
-    elif any(name.startswith(("training.", "augment.", "model.", "data.")) for name in differing(materials)):
-        settings = ", ".join(name for name in differing(materials) if name != "weights")
+    elif differing(materials):
+        settings = ", ".join(differing(materials))
         found.append(f"backbone and settings are confounded: the sides also differ in {settings}")
     kinds = {name: weights_kind(one).split(" (")[0] for name, one in firsts.items()}
     if len(set(kinds.values())) > 1:
