@@ -13,7 +13,7 @@ import click
 from benchmarks import report
 from benchmarks.figures import BACKBONES, ROOT, Settings
 
-PARTS = ("help", "metrics", "manifest", "requests", "epoch", "probe")
+PARTS = ("help", "metrics", "manifest", "requests", "compare", "epoch", "probe")
 
 
 @click.command()
@@ -27,7 +27,7 @@ PARTS = ("help", "metrics", "manifest", "requests", "epoch", "probe")
 def main(
     parts: tuple[str, ...], faces: int | None, repeats: int | None, backbones: str, drawn: bool, dry: bool, render: bool
 ) -> None:
-    """Measures PARTS, or all: help metrics manifest requests (two minutes), epoch and probe (an hour on two cores).
+    """Measures PARTS, or all: help metrics manifest requests (two minutes), compare (ten), epoch and probe (an hour).
 
     probe takes the real faces and weights of EMOTION_SHARED, or of ../shared, where they are.
     """
