@@ -1,0 +1,118 @@
+"""The README's pictures, from a demo run on drawn faces: the report's first screen, and a run in the MLflow UI.
+
+`python -m benchmarks.pictures [--store FOLDER]`, or `make pictures`; FOLDER holds an earlier demo's mlflow.db and
+comparison/. Needs Chromium and its driver (`make engine`).
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from benchmarks.figures import ROOT
+
+IMAGES = ROOT / "docs" / "images"
+WIDTH = 1280
+PATIENCE = 120
+"""Seconds until a page or a server is there."""
+
+
+@click.command()
+@click.option(
+    "--store", type=click.Path(exists=True, file_okay=False, path_type=Path), help="An earlier demo's folder."
+)
+def main(store: Path | None) -> None:
+    """Draws docs/images/report.png and docs/images/mlflow_ui.png."""
+    with tempfile.TemporaryDirectory(prefix="emotion-mlflow-pictures-") as scratch:
+        folder = store or Path(scratch)
+        if store is None:
+            subprocess.run([sys.executable, "-m", "emotion_mlflow", "demo"], cwd=folder, check=True)
+        IMAGES.mkdir(parents=True, exist_ok=True)
+        with _browser(900) as browser:
+            browser.get((folder / "comparison" / "report.html").resolve().as_uri())
+            _shoot(browser, "report.png")
+        with _ui(folder) as address, _browser(860) as browser:
+            browser.get(f"{address}/#/experiments/1/runs/{_first_training(folder)}/model-metrics")
+            _wait_for(browser, "final/test/expression/accuracy")
+            _shoot(browser, "mlflow_ui.png")
+
+
+@contextlib.contextmanager
+def _browser(height: int) -> Iterator[Any]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = shutil.which("chromium") or "chromium"
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
+        options.add_argument(flag)
+    options.add_argument(f"--window-size={WIDTH},{height}")
+    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver") or "chromedriver"))
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
+def _shoot(browser: Any, name: str) -> None:
+    browser.save_screenshot(str(IMAGES / name))
+    click.echo(f"docs/images/{name}")
+
+
+def _wait_for(browser: Any, text: str) -> None:
+    for _ in range(PATIENCE):
+        if text in browser.page_source:
+            time.sleep(5)  # the curves are drawn after the names
+            return
+        time.sleep(1)
+    raise click.ClickException(f"the MLflow UI did not show {text}")
+
+
+@contextlib.contextmanager
+def _ui(folder: Path) -> Iterator[str]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    with (Path(folder) / "ui.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--workers", "1", "--port", str(port)],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(PATIENCE):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310
+                break
+            time.sleep(1)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def _first_training(folder: Path) -> str:
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    return str(client.get_model_version("emotion", "1").run_id)
+
+
+if __name__ == "__main__":
+    main()
