@@ -95,6 +95,9 @@ def history(request: HistoryRequest) -> History:
 def _wanted(request: PromoteRequest) -> registry.Version:
     """The version asked for, registered by `train`; ModelError where it is another."""
     name = request.model_name
+    if request.backbone and request.backbone not in aliases.aliases(name):
+        expected = f"a version called @{request.backbone} (emotion-mlflow compare names it), or --version"
+        raise ModelError(expected, got="none", where=name)
     version = registry.find(
         f"models:/{name}@{request.backbone}" if request.backbone else f"models:/{name}/{request.version}"
     )
@@ -116,12 +119,28 @@ def _decide(
                 _keep_rescored(run, evidence)
             if decision.passed and not decision.already and evidence is not None:
                 reporter.stage("moving the alias")
+                if late := _too_late(request, decision, lease):
+                    return replace(decision, promoted=False, passed=False, gates=(*decision.gates, late))
                 _move(request, decision, lease)
                 _publish(request, version, decision, evidence)
         return decision
     except aliases.LeaseTakenError as taken:
         current = aliases.aliases(request.model_name).get(request.to)
         return _told_to_wait(request, version.number, current, taken, run.run_id)
+
+
+def _too_late(request: PromoteRequest, decision: Decision, lease: aliases.Lease) -> Gate | None:
+    """What happened while the gates were judged; None where the verdict still holds and the lease with it."""
+    try:
+        lease.prolong()
+    except aliases.LeaseLostError:
+        why = "this process was held up for so long that its lease ran out; nothing was moved"
+        return Gate(name="lease", value=None, limit="its own", passed=False, why=why)
+    now = aliases.aliases(request.model_name).get(request.to)
+    if now == decision.previous:
+        return None
+    why = f"judged against version {decision.previous or 'nobody'}, but somebody moved @{request.to} meanwhile"
+    return Gate(name="same_champion", value=now, limit=decision.previous, passed=False, why=why)
 
 
 def _judged(

@@ -12,6 +12,9 @@ from emotion_mlflow.promotion.gates import Facts, Gate, Missing
 
 TEMPLATE = Path(__file__).with_name("card.md.j2")
 
+LONGEST = 5000
+"""Characters that MLflow's database keeps of a description; PostgreSQL refuses a longer one."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
@@ -30,7 +33,15 @@ class Subject:
 def model_card(
     subject: Subject, facts: Facts, gates: Sequence[Gate], *, alias: str, previous: str | None, run_id: str, time: str
 ) -> str:
-    """The card's text. Names that come from data or flags are escaped."""
+    """The card's text, at most LONGEST characters. Names that come from data or flags are escaped."""
+    decision = _decision(alias, previous)
+    text = _render(subject, facts, gates, decision=decision, run_id=run_id, time=time)
+    if len(text) > LONGEST:
+        text = _render(subject, facts, (), decision=decision, run_id=run_id, time=time)
+    return text if len(text) <= LONGEST else text[: LONGEST - 2] + " …"
+
+
+def _render(subject: Subject, facts: Facts, gates: Sequence[Gate], *, decision: str, run_id: str, time: str) -> str:
     from jinja2 import Environment, StrictUndefined
 
     house = Environment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)  # noqa: S701  Markdown
@@ -48,7 +59,7 @@ def model_card(
         commit=params.get("git/commit", "not known"),
         drawn=params.get("data.data") == DEMO,
         dirty=params.get("git/dirty") == "true",
-        decision=_decision(alias, previous),
+        decision=decision,
         faces=subject.faces,
         scores=_scores(subject.metrics),
         recalls=facts.recalls if not isinstance(facts.recalls, Missing) else None,

@@ -278,6 +278,12 @@ def test_a_version_that_is_not_there_is_a_mistake(add, ask):
         ask(version="99")
 
 
+def test_a_backbone_that_compare_has_not_named_is_a_mistake_with_the_way_out(add, ask):
+    add("efficientnetb0")
+    with pytest.raises(ModelError, match=r"a version called @efficientnetb0 \(emotion-mlflow compare names it"):
+        ask(backbone="efficientnetb0")
+
+
 def test_a_version_of_somebody_else_is_a_mistake(client, name, add, ask):
     run = client.create_run("0").info
     number = client.create_model_version(name, f"{run.artifact_uri}/model", run.run_id).version
@@ -430,6 +436,38 @@ def test_answers_that_the_model_does_not_reproduce_are_refused(client, name, add
     decision = ask(version=str(add(model=(folder, check.assign(valence=check["valence"] + 0.01)))))
     assert failed(decision) == ["reload"]
     assert gate(decision, "reload").value == pytest.approx(0.01, rel=0.01)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Something that happens after the gates were judged, while the reporter is told of the move."""
+
+    def happen(action):
+        def stage(self, name):
+            if name == "moving the alias":
+                action()
+
+        monkeypatch.setattr(PlainReporter, "stage", stage)
+
+    return happen
+
+
+@pytest.mark.slow
+def test_a_champion_that_somebody_moved_meanwhile_refuses_the_promotion(client, name, add, ask, model, meanwhile):
+    numbers = [add(model=model) for _ in range(2)]
+    meanwhile(lambda: client.set_registered_model_alias(name, "champion", numbers[1]))
+    decision = ask(version=str(numbers[0]))
+    assert failed(decision) == ["same_champion"]
+    assert (decision.promoted, held(client, name)) == (False, {"champion": "2"})
+
+
+@pytest.mark.slow
+def test_a_lease_taken_over_meanwhile_refuses_the_promotion(client, name, add, ask, model, meanwhile):
+    number = add(model=model)
+    meanwhile(lambda: client.create_experiment(f"promotion lease {name} 2"))
+    decision = ask(version=str(number))
+    assert failed(decision) == ["lease"]
+    assert (decision.promoted, held(client, name)) == (False, {})
 
 
 @pytest.mark.slow

@@ -89,5 +89,17 @@ def test_names_from_data_can_neither_mark_up_nor_break_the_table():
     assert r"within \| 0.15" in text
 
 
+def test_a_card_that_would_be_too_long_for_the_registry_refers_to_the_run():
+    told = {"alias": "champion", "previous": "1", "run_id": "r1", "time": "now"}
+    text = model_card(SUBJECT, FACTS, [replace(GATE, why="so " * 300)] * 9, **told)
+    assert len(text) <= 5000
+    assert "in decision.json of the run below" in text
+    assert text.endswith("Decided now, run r1.\n")
+
+
+def test_even_a_name_without_end_leaves_a_card_that_fits():
+    assert len(card(subject=replace(SUBJECT, tags={"data_name": "x" * 9000, "tasks": "valence"}))) == 5000
+
+
 def test_escaping_leaves_plain_words_alone():
     assert escaped("resnet50 v1.2 (a)") == "resnet50 v1.2 (a)"
