@@ -7,6 +7,7 @@ EmotionError
 ├── ModelError        a saved model that is damaged or is not one of ours
 ├── TrainingError     a training that cannot go on (a loss that is not finite)
 ├── TrackingError     a tracking server or registry that cannot be reached or used
+├── StackError        a Docker engine, image or container that does not do what was asked
 └── Stopped           a user or a scheduler asked the program to stop
 """
 
@@ -44,6 +45,10 @@ class TrainingError(EmotionError):
 
 class TrackingError(EmotionError):
     """A tracking server or registry that cannot be reached or used."""
+
+
+class StackError(EmotionError):
+    """A Docker engine, image or container that does not do what was asked."""
 
 
 class Stopped(EmotionError):  # noqa: N818  the word says what happened; it is nobody's error

@@ -19,8 +19,10 @@ COMMANDS = {
     "promote": ("emotion_mlflow.cli.promote", "Make a version @champion if it passes every gate."),
     "rollback": ("emotion_mlflow.cli.rollback", "Give @champion back to the version before."),
     "history": ("emotion_mlflow.cli.history", "Show who was champion when; mark moves that passed no gate."),
+    "grid": ("emotion_mlflow.cli.grid", "Train backbones x recipes x seeds x any setting, none twice."),
     "demo": ("emotion_mlflow.cli.demo", "Train and evaluate both backbones on drawn faces, in minutes."),
     "data": ("emotion_mlflow.cli.data", "Check a set of faces, or show it as a contact sheet."),
+    "stack": ("emotion_mlflow.cli.stack", "Run the shared tracking server of docker/, back it up, restore it."),
     "doctor": ("emotion_mlflow.cli.doctor", "Say what this machine can do, and what to type."),
     "cache": ("emotion_mlflow.cli.cache", "Show or empty the caches."),
 }

@@ -1,0 +1,161 @@
+"""The Docker engine: reached with a clear word if it can't be, and made to have the images."""
+
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from emotion_mlflow.errors import ConfigError, StackError
+from emotion_mlflow.service.compose import Build, Service
+
+Say = Callable[[str], None]
+NOT_SENT = frozenset(("__pycache__", ".git", ".venv", "secrets"))
+
+
+def connect(address: str = "") -> Any:
+    """A client of the engine that `address`, else DOCKER_HOST, else the usual socket names.
+
+    Raises StackError if none answers there, or if this user may not use it.
+    """
+    import docker
+
+    where = address or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    try:
+        client = docker.DockerClient(base_url=where, timeout=600)
+        client.ping()
+    except docker.errors.DockerException as error:
+        raise _unreachable(error, where) from error
+    return client
+
+
+def _unreachable(error: Exception, where: str) -> StackError:
+    text = str(error)
+    if "Permission denied" in text or "PermissionError" in text:
+        return StackError(
+            "a Docker engine this user may use",
+            got="permission denied (join the group docker and log in again, or use rootless Docker)",
+            where=where,
+        )
+    if "No such file" in text or "FileNotFoundError" in text:
+        got = "no engine there (is it installed and started? DOCKER_HOST names another place)"
+    elif "refused" in text or "RemoteDisconnected" in text:
+        got = "no answer (start it: systemctl start docker)"
+    else:
+        got = text.splitlines()[0][:200]
+    return StackError("a Docker engine", got=got, where=where)
+
+
+def image_id(client: Any, name: str) -> str:
+    """The id of a local image; empty if it isn't here."""
+    import docker
+
+    try:
+        return str(client.images.get(name).id)
+    except docker.errors.ImageNotFound:
+        return ""
+
+
+def ensure_image(client: Any, service: Service, *, wheels: Path | None, rebuild: bool, say: Say) -> str:
+    """The image's id: as it lies here, else built if it is ours, else pulled.
+
+    Raises StackError with the step that failed.
+    """
+    here = image_id(client, service.image)
+    if here and not (rebuild and service.build):
+        return here
+    if service.build:
+        say(f"building {service.image}")
+        return build(client, service.image, service.build, wheels=wheels)
+    say(f"pulling {service.image}")
+    return _pull(client, service.image)
+
+
+def build(client: Any, name: str, how: Build, *, wheels: Path | None = None) -> str:
+    """Builds an image from its folder, with a folder of wheels beside the Dockerfile if one is given; gives the id."""
+    import docker
+
+    # By hand, since the base image may lie here under a name that no registry knows.
+    if not (how.context / "Dockerfile").is_file():
+        raise ConfigError("a Dockerfile", got="none", where=how.context)
+    try:
+        image, _ = client.images.build(
+            fileobj=_context(how.context, wheels), custom_context=True, tag=name, buildargs=dict(how.arguments), rm=True
+        )
+    except docker.errors.BuildError as error:
+        raise StackError(f"{name} to be built", got=str(error.msg).strip()[-300:], where=how.context) from error
+    except docker.errors.APIError as error:
+        raise StackError(f"{name} to be built", got=_explanation(error), where=how.context) from error
+    return str(image.id)
+
+
+def _context(folder: Path, wheels: Path | None) -> Any:
+    packed = tempfile.TemporaryFile()  # noqa: SIM115  the engine reads it after this function
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for file in sorted(folder.iterdir()):
+            if file.name not in NOT_SENT and not (wheels and file.name == "wheels"):
+                tar.add(file, file.name, filter=_owned_by_root)
+        for wheel in sorted(wheels.glob("*.whl")) if wheels else ():
+            tar.add(wheel, f"wheels/{wheel.name}", filter=_owned_by_root)
+    packed.seek(0)
+    return packed
+
+
+def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if Path(entry.name).name in NOT_SENT:
+        return None
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    entry.mode = 0o755 if entry.isdir() or entry.mode & 0o100 else 0o644
+    return entry
+
+
+def _pull(client: Any, name: str) -> str:
+    import docker
+
+    try:
+        return str(client.images.pull(name).id)
+    except docker.errors.APIError as error:
+        raise StackError(f"the image {name}", got=_explanation(error)) from error
+
+
+def _explanation(error: Any) -> str:
+    return str(error.explanation or error).strip().splitlines()[-1][:300]
+
+
+def put_file(container: Any, source: Path, folder: str, *, user: int) -> str:
+    """Copies a file into a volume of a running container, for `user` alone to read; gives its place there."""
+    entry = tarfile.TarInfo(source.name)
+    entry.size, entry.uid, entry.gid, entry.mode = source.stat().st_size, user, user, 0o600
+
+    def pieces() -> Any:
+        yield entry.tobuf(tarfile.PAX_FORMAT)
+        with source.open("rb") as file:
+            while piece := file.read(1 << 20):
+                yield piece
+        yield bytes(-entry.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
+
+    container.put_archive(folder, pieces())
+    return f"{folder}/{source.name}"
+
+
+def run(container: Any, command: list[str], *, sink: Any = None, environment: dict[str, str] | None = None) -> bytes:
+    """Runs a command in a container and gives its stdout, or writes that to `sink` as it comes.
+
+    Raises StackError with the last line of its stderr if it fails.
+    """
+    api = container.client.api
+    made = api.exec_create(container.id, command, environment=environment or {})
+    kept, errors = io.BytesIO(), bytearray()
+    for out, complaint in api.exec_start(made["Id"], stream=True, demux=True):
+        (sink or kept).write(out or b"")
+        errors += complaint or b""
+    code = api.exec_inspect(made["Id"])["ExitCode"]
+    if code:
+        lines = errors.decode(errors="replace").strip().splitlines() or ["nothing on stderr"]
+        raise StackError(
+            f"`{' '.join(command)[:80]}` to work", got=f"exit code {code}: {lines[-1][:300]}", where=container.name
+        )
+    return kept.getvalue()

@@ -1,0 +1,66 @@
+"""The stack's passwords and keys: made once, kept in files only their owner may read, never shown or defaulted."""
+
+import json
+import os
+import secrets
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from emotion_mlflow.errors import ConfigError
+
+CONTAINER_USER = 10001
+"""Who the containers run as where root starts them, and who must be able to read the files then."""
+LETTERS = 32
+"""Random bytes in each: 256 bits."""
+_SEVERAL = frozenset(("store_users",))
+
+
+def owner() -> str:
+    """The user of the containers, `uid:gid`: whoever starts the stack, but never root."""
+    user = os.geteuid()
+    return f"{user}:{os.getegid()}" if user else f"{CONTAINER_USER}:{CONTAINER_USER}"
+
+
+def ensure(files: Mapping[str, Path]) -> list[str]:
+    """Makes the files that are not there, mode 0600 in a folder 0700, and says which.
+
+    A file that is there stays as it is. Raises ConfigError for one that is empty or that others may read.
+    """
+    made = []
+    for name in sorted(files, key=lambda each: each in _SEVERAL):
+        file = files[name]
+        if file.exists():
+            _check(file)
+            continue
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.parent.chmod(0o700)
+        text = _store_users(files["store_key"]) if name == "store_users" else secrets.token_urlsafe(LETTERS)
+        _write(file, text)
+        made.append(name)
+    return made
+
+
+def _check(file: Path) -> None:
+    mode = stat.S_IMODE(file.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigError("a secret that only its owner may read (chmod 600)", got=f"mode {mode:03o}", where=file)
+    if not file.stat().st_size:
+        raise ConfigError("a secret", got="an empty file", where=file)
+
+
+def _store_users(key: Path) -> str:
+    """Who may use the object store: the server alone, with its own bucket alone."""
+    user = {
+        "name": "mlflow",
+        "credentials": [{"accessKey": "mlflow", "secretKey": key.read_text().strip()}],
+        "actions": [f"{action}:mlflow" for action in ("Admin", "Read", "Write", "List", "Tagging")],
+    }
+    return json.dumps({"identities": [user]}, indent=1)
+
+
+def _write(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text + "\n")
+    if not os.geteuid():
+        os.chown(file, CONTAINER_USER, CONTAINER_USER)
