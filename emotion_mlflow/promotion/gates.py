@@ -166,13 +166,15 @@ def _against_champion(facts: Facts, limits: Limits) -> Gate:
     if isinstance(champion.contests, Missing):
         return _missing(name, limits.alpha, champion.contests)
     contests = champion.contests
-    worst = min(contests, key=lambda one: one.difference)
-    fields: dict[str, Any] = {"name": name, "value": worst.difference}
     told = "; ".join(_told(one) for one in contests)
     if all(one.difference > 0 and one.p <= limits.alpha for one in contests):
         # several metrics: all of them must be better (intersection-union test, Berger 1982), which needs no correction
         why = f"better than version {champion.version}: {told}"
-        return Gate(**fields, limit=0.0, passed=True, why=why)
+        return Gate(name=name, value=min(one.difference for one in contests), limit=0.0, passed=True, why=why)
+    fields: dict[str, Any] = {
+        "name": name,
+        "value": min(one.bound for one in contests),
+    }  # the margin is held against it
     limit = -max(limits.margin(one.metric) for one in contests)
     if not all(one.bound > -limits.margin(one.metric) for one in contests):
         why = (
@@ -232,7 +234,7 @@ def _size(facts: Facts, limits: Limits) -> Gate:
 
 
 def _recalls(facts: Facts, limits: Limits) -> Gate:
-    name, limit = "recall", f"above 0 with {limits.recall_faces} test faces or more"
+    name, limit = "recall", "> 0"
     if facts.recalls is None:
         return _not_learnt(name, limit)
     if isinstance(facts.recalls, Missing):
@@ -248,6 +250,7 @@ def _recalls(facts: Facts, limits: Limits) -> Gate:
         why = "never recognised: " + ", ".join(f"{one.expression} ({one.faces} faces)" for one in unseen)
     else:
         why = f"lowest recall {lowest.recall:.3f}, of {lowest.expression} ({lowest.faces} faces)"
+    why += f", of expressions with {limits.recall_faces} test faces or more"
     if left := [one.expression for one in facts.recalls if one not in judged]:
         why += f"; too few faces to judge {', '.join(left)}"
     return Gate(name=name, value=lowest.recall, limit=limit, passed=not unseen, why=why)

@@ -151,7 +151,7 @@ def test_a_significantly_worse_version_is_refused_however_cheap():
 def test_not_worse_and_a_quarter_smaller_passes():
     champion = against(difference=-0.005, bound=-0.0199, p=0.6, cost=replace(COST, file_bytes=25e6))
     one = gate(replace(GOOD, champion=champion), "better_than_champion")
-    assert one.passed
+    assert (one.passed, one.value, one.limit) == (True, -0.0199, -0.02)
     assert "cheaper by 1.25 or more (1.00 times faster, 1.25 times smaller)" in one.why
 
 
