@@ -5,6 +5,7 @@ passed over for the one before.
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -41,13 +42,13 @@ class Checkpoints:
         file = self._file(state.epoch)
         notes = np.frombuffer(json.dumps(dict(state.notes)).encode(), np.uint8)
         part = file.with_suffix(".part")
-        with part.open("wb") as target:
+        with part.open("wb", buffering=0) as target:
             arrays: dict[str, Any] = {f"array/{name}": values for name, values in state.arrays.items()}
             arrays[_NOTES] = notes
-            np.savez(target, **arrays)
-            target.flush()
+            summed = _Summed(target)
+            np.savez(summed, **arrays)
             os.fsync(target.fileno())
-        _sum_file(file).write_text(_sha256(part))
+        _sum_file(file).write_text(summed.digest.hexdigest())
         part.replace(file)
         for old in self._files()[:-KEPT]:
             old.unlink()
@@ -72,6 +73,26 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("epoch-*.npz"))
+
+
+class _Summed(io.RawIOBase):
+    """Adds up what is written: reading 300 MB back takes a quarter of a second an epoch.
+
+    It cannot seek, so that the zip's headers are not written again after the sum has seen them.
+    """
+
+    def __init__(self, target: io.FileIO) -> None:
+        self.target, self.digest = target, hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any) -> int:
+        self.digest.update(block)
+        left = memoryview(block).cast("B")
+        while left:  # an unbuffered write may take a part only
+            left = left[self.target.write(left) :]
+        return memoryview(block).nbytes
 
 
 def _read(file: Path) -> State | None:
