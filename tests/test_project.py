@@ -47,7 +47,7 @@ def test_a_default_is_the_same_in_mlproject_and_on_the_command_line(entry, optio
     flag = flags_of(entry)[option.flag]
     listed = PROJECT[entry]["parameters"][option.name]["default"]
     typed = flag.type_cast_value(click.Context(group.get_command(click.Context(group), entry)), flag.default)
-    assert typed == (() if option.name == "set" else option.default)
+    assert typed == (() if option.repeatable else option.default)
     assert str(listed) == ("false" if option.default is False else str(option.default))
 
 

@@ -35,18 +35,24 @@ class Option:
     """A click type."""
     default: Any
     help: str
+    repeatable: bool = False
+    """May stand several times; in MLproject once, with spaces between."""
 
     @property
     def flag(self) -> str:
         return "--" + self.name.replace("_", "-")
 
+    @property
+    def destination(self) -> str:
+        """What the command's function calls it."""
+        return "settings" if self.name == "set" else self.name
+
     def decorate(self, command: Callable) -> Callable:
         switch: dict[str, Any] = {"is_flag": False, "flag_value": True} if self.kind is bool else {}
-        several: dict[str, Any] = {"multiple": True} if self.name == "set" else {}
-        destination = "settings" if self.name == "set" else self.name
+        several: dict[str, Any] = {"multiple": True} if self.repeatable else {}
         return click.option(
             self.flag,
-            destination,
+            self.destination,
             type=click.BOOL if self.kind is bool else self.kind,
             default=() if several else self.default,
             show_default=self.default if self.default != "" else False,
@@ -129,6 +135,7 @@ TRAIN = (
         kind=str,
         default="",
         help="Any other setting, as training.label_smoothing=0.1; repeatable.",
+        repeatable=True,
     ),
 )
 
@@ -219,11 +226,32 @@ ROLLBACK = (_TO, _MODEL_NAME, _EXPERIMENT, _TRACKING_URI)
 
 HISTORY = (_TO, _MODEL_NAME, _TRACKING_URI)
 
+_COMPARE_OUT = next(option for option in COMPARE if option.name == "out")
+_OF_ONE_CELL = ("backbone", "recipe", "rng_seed", "resume", "parent_run")
+
+GRID = (
+    Option(name="backbones", kind=str, default="resnet50,efficientnetb0", help="One or more, with commas."),
+    Option(name="recipe", kind=str, default=AUTO, help="One or more recipes, with commas."),
+    Option(name="rng_seeds", kind=str, default="0", help="Random numbers of the trainings, with commas."),
+    Option(
+        name="vary",
+        kind=str,
+        default="",
+        help="Another axis, as model.dropout=0.1,0.3 (or with ; between); repeatable.",
+        repeatable=True,
+    ),
+    Option(name="file", kind=str, default="", help="YAML file with the same keys; a flag beside it wins."),
+    Option(name="compare", kind=bool, default=False, help="Compare the backbones at the end."),
+    _COMPARE_OUT,
+    *(option for option in TRAIN if option.name not in _OF_ONE_CELL),
+)
+
 ENTRY_POINTS: Mapping[str, tuple[Option, ...]] = {
     "train": TRAIN,
     "evaluate": EVALUATE,
     "compare": COMPARE,
     "promote": PROMOTE,
+    "grid": GRID,
 }
 
 

@@ -1,0 +1,150 @@
+"""Trainings below one parent run: finished cells are skipped, unfinished ones go on, one that fails stops none.
+
+Used by the command line. Where a cell is trained is the `Starter`'s business.
+"""
+
+import contextlib
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+from emotion_mlflow.errors import EmotionError, Stopped
+from emotion_mlflow.scale.cells import Cell
+from emotion_mlflow.scale.starter import STATUSES, CellOutcome, Starter, has_checkpoints
+from emotion_mlflow.tracking import cells as known
+from emotion_mlflow.tracking import registry, runs
+
+FILE = "grid.json"
+"""The parent's artifact: every cell, its run and what became of it."""
+
+
+class Watcher(Protocol):
+    """What a grid tells of its progress; the command line draws it."""
+
+    def planned(self, cells: Sequence[Cell]) -> None:
+        """These follow, in this order."""
+
+    def started(self, cell: Cell, *, resumed: str) -> None:
+        """A cell is being trained; `resumed`: the run it goes on in, or ""."""
+
+    def line(self, cell: Cell, text: str) -> None:
+        """A line that the training told."""
+
+    def ended(self, outcome: CellOutcome) -> None:
+        """A cell is done with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridOutcome:
+    """A grid that went through all its cells."""
+
+    parent_run_id: str
+    cells: tuple[CellOutcome, ...]
+    experiment: str
+    tracking_uri: str
+
+    @property
+    def failed(self) -> tuple[CellOutcome, ...]:
+        return tuple(outcome for outcome in self.cells if outcome.status == "failed")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints, without the comparison."""
+        return {"parent_run_id": self.parent_run_id, "cells": [outcome.to_dict() for outcome in self.cells]}
+
+
+class _FailedCellsError(EmotionError):
+    """Ends the parent run FAILED; what it says becomes the run's tag `error`."""
+
+
+def run_grid(cells: Sequence[Cell], *, starter: Starter, watcher: Watcher, params: Mapping[str, object]) -> GridOutcome:
+    """Trains what is not trained yet, cell after cell; the parent run ends FAILED where one failed.
+
+    `params` become the parent's. The cells go into the experiment that the parent run is in, which is `mlflow run`'s
+    own where that started us. Stopped and KeyboardInterrupt leave it KILLED, after the training has ended.
+    """
+    first, done = cells[0].request, list[CellOutcome]()
+    with (
+        contextlib.suppress(_FailedCellsError),  # the outcome tells it
+        runs.open_run(
+            experiment=first.experiment,
+            tracking_uri=first.tracking_uri,
+            name=f"grid of {len(cells)}",
+            tags={"kind": "grid"},
+        ) as run,
+    ):
+        grid = _Grid(run=run, starter=starter, watcher=watcher, done=done)
+        run.log_params(params)
+        try:
+            watcher.planned(cells)
+            for cell in cells:
+                grid.through(cell)
+        finally:
+            grid.log()
+        grid.require_all()
+    return grid.outcome()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grid:
+    run: runs.Run
+    starter: Starter
+    watcher: Watcher
+    done: list[CellOutcome]
+
+    def outcome(self) -> GridOutcome:
+        return GridOutcome(
+            parent_run_id=self.run.run_id,
+            cells=tuple(self.done),
+            experiment=self._experiment,
+            tracking_uri=self.run.tracking_uri,
+        )
+
+    def through(self, cell: Cell) -> None:
+        begun = time.perf_counter()
+        try:
+            outcome = self._outcome_of(cell)
+        except Stopped:
+            raise
+        except EmotionError as error:
+            seconds = time.perf_counter() - begun
+            outcome = CellOutcome(cell=cell, status="failed", seconds=seconds, error=str(error))
+        self.done.append(outcome)
+        self.watcher.ended(outcome)
+
+    def log(self) -> None:
+        """What is known so far, in the parent run."""
+        text = json.dumps(self.outcome().to_dict(), indent=2, default=str)
+        self.run.client.log_text(self.run.run_id, text, FILE)
+        counts = Counter[str](outcome.status for outcome in self.done)
+        self.run.log_scores({f"cells/{status}": counts[status] for status in STATUSES})
+
+    def require_all(self) -> None:
+        failed = self.outcome().failed
+        if failed:
+            names = "; ".join(f"{outcome.cell.name}: {outcome.error}" for outcome in failed)
+            raise _FailedCellsError("every cell to finish", got=f"{len(failed)} of {len(self.done)} failed: {names}")
+
+    def _outcome_of(self, cell: Cell) -> CellOutcome:
+        place, request = self.run.experiment_id, cell.request
+        stored = known.cell_runs(place, cell.digest)
+        if stored.finished:
+            version = registry.version_of(stored.finished, request.model_name)
+            return CellOutcome(cell=cell, status="skipped", run_id=stored.finished, model_version=version)
+        resume = next((one for one in stored.unfinished if has_checkpoints(request.cache_dir, one)), "")
+        self.watcher.started(cell, resumed=resume)
+        outcome = self.starter.start(
+            replace(cell, request=replace(request, experiment=self._experiment)),
+            parent_run=self.run.run_id,
+            resume=resume,
+            tell=lambda text: self.watcher.line(cell, text),
+        )
+        run_id = outcome.run_id or known.child_run(place, cell.digest, self.run.run_id)
+        return replace(outcome, cell=cell, run_id=run_id)
+
+    @cached_property
+    def _experiment(self) -> str:
+        return str(self.run.client.get_experiment(self.run.experiment_id).name)
