@@ -73,6 +73,25 @@ def test_the_permutation_p_of_accuracy_is_the_sign_test_s():
     assert accuracy(paired).p == pytest.approx(expected, abs=0.006)
 
 
+def test_opposite_miscalibrations_of_the_same_size_name_no_winner():
+    # one says .9 where it is right 7 times of 10, the other .5: ECE .2 both, and mixing their answers cures either
+    right = np.random.default_rng(4).permutation(np.arange(1000) % 10 < 7)
+
+    def sure(confidence):
+        true = np.arange(1000) % 8
+        label = np.where(right, true, (true + 1) % 8)
+        probabilities = np.full((1000, 8), (1 - confidence) / 7)
+        probabilities[np.arange(1000), label] = confidence
+        return replace(answers(right), probabilities=probabilities)
+
+    first, second = sure(0.91), sure(0.505)
+    paired = compared(first, second)
+    test = paired.tests["a", "b"]["expression/ece"]
+    assert abs(test.difference) < 0.03
+    assert test.low < 0 < test.high
+    assert paired.winners["expression/ece"] is None
+
+
 def test_the_difference_is_first_minus_second_with_its_interval_around_it():
     right = np.arange(400) % 10
     test = accuracy(compared(answers(right < 8), answers(right < 6)))
