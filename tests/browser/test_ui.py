@@ -1,5 +1,6 @@
 """MLflow's own pages in a real Chromium: a run's metrics, and its figures in the artifact view."""
 
+import json
 import os
 import shutil
 import time
@@ -80,3 +81,33 @@ def test_a_figure_opens_in_the_artifact_view(page, figure, least):
 
     until(browser, lambda: width() > least, f"{figure}.png")
     time.sleep(0.5)  # for the screenshot
+
+
+@pytest.fixture(scope="module")
+def compared(trained_on_server, command, cache, server, tmp_path_factory):
+    """A comparison run on the server: a version beside the run that made it, so that no second training is needed."""
+    folder = tmp_path_factory.mktemp("compared")
+    models = f"emotion/1,runs:/{trained_on_server.run_id}"
+    flags = ["--models", models, "--tracking-uri", server, "--cache-dir", cache, "--json"]
+    done = command("compare", *flags, cwd=folder, PYTHONWARNINGS="")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["run_id"]
+
+
+def test_from_the_experiment_to_the_comparison_its_report_and_the_registered_model(
+    browser, compared, trained_on_server, server
+):
+    experiment = trained_on_server.run().info.experiment_id
+
+    def opened(address, *texts):
+        browser.switch_to.default_content()
+        browser.get(f"{server}/#/{address}")
+        until(browser, lambda: all(text in browser.page_source for text in texts), texts)
+
+    opened(f"experiments/{experiment}/runs", "compare emotion/1 and runs:/")
+    opened(f"experiments/{experiment}/runs/{compared}", "difference/expression/accuracy", "compared_versions")
+    opened(f"experiments/{experiment}/runs/{compared}/artifacts/report.html", "report.html")
+    until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "iframe") != [], "the report's frame")
+    browser.switch_to.frame(browser.find_elements(By.CSS_SELECTOR, "iframe")[0])
+    until(browser, lambda: "no clear winner" in browser.page_source, "the report's verdict")
+    opened("models/emotion/versions/1", "comparison_run", compared, "mobilenetv3small")
