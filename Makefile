@@ -70,12 +70,16 @@ test: check ## check, and every other tier of tests that this machine can run; s
 	done; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
-engine: ## Install the system packages the browser and server tests need (root on Debian; the only target that does).
+engine: ## Install the system packages the browser, server and docker tests need (root on Debian; the only target that does).
 	@missing=; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
 	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null || missing="$$missing postgresql"; \
-	if [ -z "$$missing" ]; then echo "Chromium, its driver and PostgreSQL are there"; exit 0; fi; \
+	export PATH="$$PATH:/usr/sbin:/sbin"; \
+	command -v dockerd >/dev/null || missing="$$missing docker.io"; \
+	command -v docker-compose >/dev/null || missing="$$missing docker-compose"; \
+	command -v debootstrap >/dev/null || missing="$$missing debootstrap"; \
+	if [ -z "$$missing" ]; then echo "Chromium, its driver, PostgreSQL, Docker and debootstrap are there"; exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  echo "installing$$missing"; \
 	  apt-get update -qq; \

@@ -60,7 +60,7 @@ def save(client: Any) -> None:
 
 def restore(client: Any, file: Path) -> None:
     """Stores every file of the tar."""
-    with file.open("rb") as raw, tarfile.open(fileobj=raw, mode="r|") as tar:
+    with tarfile.open(file) as tar:
         for entry in tar:
             if entry.isfile():
                 client.upload_fileobj(tar.extractfile(entry), BUCKET, PREFIX + entry.name)

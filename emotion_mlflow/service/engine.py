@@ -2,6 +2,7 @@
 
 import io
 import os
+import socket
 import tarfile
 import tempfile
 from collections.abc import Callable
@@ -20,32 +21,32 @@ def connect(address: str = "") -> Any:
 
     Raises StackError if none answers there, or if this user may not use it.
     """
+    where = address or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    if where.startswith("unix://"):
+        _knock(where)
     import docker
 
-    where = address or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     try:
         client = docker.DockerClient(base_url=where, timeout=600)
         client.ping()
     except docker.errors.DockerException as error:
-        raise _unreachable(error, where) from error
+        raise StackError("a Docker engine", got=str(error).splitlines()[0][:200], where=where) from error
     return client
 
 
-def _unreachable(error: Exception, where: str) -> StackError:
-    text = str(error)
-    if "Permission denied" in text or "PermissionError" in text:
-        return StackError(
-            "a Docker engine this user may use",
-            got="permission denied (join the group docker and log in again, or use rootless Docker)",
-            where=where,
-        )
-    if "No such file" in text or "FileNotFoundError" in text:
-        got = "no engine there (is it installed and started? DOCKER_HOST names another place)"
-    elif "refused" in text or "RemoteDisconnected" in text:
-        got = "no answer (start it: systemctl start docker)"
-    else:
-        got = text.splitlines()[0][:200]
-    return StackError("a Docker engine", got=got, where=where)
+def _knock(where: str) -> None:
+    # The SDK wraps all of these into one long text, and leaves its socket open.
+    try:
+        with socket.socket(socket.AF_UNIX) as door:
+            door.connect(where.removeprefix("unix://"))
+    except PermissionError as error:
+        got = "permission denied (join the group docker and log in again, or use rootless Docker)"
+        raise StackError("a Docker engine this user may use", got=got, where=where) from error
+    except ConnectionRefusedError as error:
+        raise StackError("a Docker engine", got="no answer (systemctl start docker)", where=where) from error
+    except OSError as error:
+        got = f"{error.strerror or error} (is it installed and started? DOCKER_HOST names another place)"
+        raise StackError("a Docker engine", got=got, where=where) from error
 
 
 def image_id(client: Any, name: str) -> str:
@@ -77,13 +78,12 @@ def build(client: Any, name: str, how: Build, *, wheels: Path | None = None) -> 
     """Builds an image from its folder, with a folder of wheels beside the Dockerfile if one is given; gives the id."""
     import docker
 
-    # By hand, since the base image may lie here under a name that no registry knows.
     if not (how.context / "Dockerfile").is_file():
         raise ConfigError("a Dockerfile", got="none", where=how.context)
+    given = {"custom_context": True, "tag": name, "buildargs": dict(how.arguments), "rm": True}
     try:
-        image, _ = client.images.build(
-            fileobj=_context(how.context, wheels), custom_context=True, tag=name, buildargs=dict(how.arguments), rm=True
-        )
+        with _context(how.context, wheels) as packed:
+            image, _ = client.images.build(fileobj=packed, **given)
     except docker.errors.BuildError as error:
         raise StackError(f"{name} to be built", got=str(error.msg).strip()[-300:], where=how.context) from error
     except docker.errors.APIError as error:
@@ -92,7 +92,7 @@ def build(client: Any, name: str, how: Build, *, wheels: Path | None = None) -> 
 
 
 def _context(folder: Path, wheels: Path | None) -> Any:
-    packed = tempfile.TemporaryFile()  # noqa: SIM115  the engine reads it after this function
+    packed = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for file in sorted(folder.iterdir()):
             if file.name not in NOT_SENT and not (wheels and file.name == "wheels"):

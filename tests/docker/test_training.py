@@ -1,0 +1,159 @@
+"""Trainings against the stack: from outside, from a container, and while its containers are killed."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from emotion_mlflow.service import engine
+from emotion_mlflow.service.compose import Build
+
+pytestmark = pytest.mark.docker
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--backbone", "mobilenetv3small", "--weights", "none", "--recipe", "improved", "--epochs", "1"]
+TINY += ["--image-size", "32", "--limit", "16"]
+SITE = sysconfig.get_path("purelib")
+
+
+@pytest.fixture
+def tracking(up, monkeypatch):
+    for name, value in up.credentials.items():
+        monkeypatch.setenv(name, value)
+    return mlflow.MlflowClient(up.uri)
+
+
+def test_a_training_from_outside_leaves_run_version_and_artifacts(trained_there, tracking):
+    assert tracking.get_run(trained_there["run_id"]).info.status == "FINISHED"
+    version = tracking.get_model_version(trained_there["model_name"], trained_there["model_version"])
+    assert version.run_id == trained_there["run_id"]
+    assert {item.path for item in tracking.list_artifacts(trained_there["run_id"])} >= {"figures", "predictions"}
+
+
+def test_artifacts_lie_in_the_store_and_not_in_the_server(trained_there, up):
+    found = json.loads(up.inside("server", "python", "/app/artifacts.py", "digests")[1])
+    assert any(trained_there["run_id"] in name for name in found)
+    assert "mlruns" not in up.inside("server", "ls", "/tmp", "/scratch")[1]  # noqa: S108  inside the container
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of what docker/train/Dockerfile and `mlflow run` need of the tree."""
+    copy = tmp_path_factory.mktemp("tree") / "project"
+    names = ("emotion_mlflow", "docker", "MLproject", "pyproject.toml", "README.md", "LICENSE", "requirements.lock")
+    copy.mkdir()
+    for name in names:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "wheels", "secrets"))
+        else:
+            shutil.copy(source, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def train_image(tree, client, variables, supplies):
+    """docker/train/Dockerfile, built with the packaging tools only.
+
+    The locked libraries are bound in from this machine: baking their 2.6 GB takes longer than the rest of the tier.
+    """
+    shutil.copy(tree / "docker" / "train" / "Dockerfile", tree / "Dockerfile")
+    (tree / "few.txt").write_text("hatchling\n")
+    shutil.copytree(supplies / "build", tree / "docker" / "train" / "wheels", dirs_exist_ok=True)
+    arguments = {"REQUIREMENTS": "few.txt"}
+    if "STACK_BASE_IMAGE" in variables:
+        arguments["BASE_IMAGE"] = variables["STACK_BASE_IMAGE"]
+    engine.build(client, "emotion-mlflow-tests/train:1", Build(context=tree, arguments=arguments))
+    (tree / "Dockerfile").unlink()
+    return "emotion-mlflow-tests/train:1"
+
+
+def test_a_container_on_the_stack_s_network_trains_by_the_server_s_name(up, train_image, faces, tracking):
+    credentials = up.credentials | {"MLFLOW_TRACKING_URI": "http://server:5000", "PYTHONPATH": "/site"}
+    said = up.client.containers.run(
+        train_image,
+        ["emotion-mlflow", "train", *TINY, "--data", "/faces", "--json", "--no-register"],
+        environment=credentials,
+        volumes={SITE: {"bind": "/site", "mode": "ro"}, str(faces): {"bind": "/faces", "mode": "ro"}},
+        network=f"{up.name}_front",
+        remove=True,
+        stdout=True,
+        stderr=False,
+    )
+    assert tracking.get_run(json.loads(said)["run_id"]).info.status == "FINISHED"
+
+
+def test_mlflow_run_trains_in_the_image_that_docker_env_names(up, train_image, tree, faces, tracking):
+    project = (tree / "MLproject").read_text()
+    assert "python_env: python_env.yaml" in project
+    wanted = (
+        f"docker_env:\n  image: {train_image}\n"
+        f'  volumes: ["{SITE}:/site:ro", "{faces}:/faces:ro"]\n'
+        '  environment: [["PYTHONPATH", "/site"], "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"]'
+    )
+    (tree / "MLproject").write_text(project.replace("python_env: python_env.yaml", wanted))
+    pairs = zip(TINY[::2], TINY[1::2], strict=True)
+    parameters = [word for flag, value in pairs for word in ("-P", f"{flag[2:].replace('-', '_')}={value}")]
+    parameters += ["-P", "data=/faces", "-P", "no_register=true"]
+    command = [str(Path(sys.executable).parent / "mlflow"), "run", str(tree), "-A", "network=host", *parameters]
+    environment = {**os.environ, **up.credentials, "DOCKER_HOST": up.variables["DOCKER_HOST"]}
+    command += ["--experiment-name", "emotion"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    newest = tracking.search_runs([tracking.get_experiment_by_name("emotion").experiment_id], max_results=1)[0]
+    assert newest.info.status == "FINISHED"
+    assert newest.data.params["config/recipe"] == "improved"
+
+
+def test_a_run_survives_the_death_of_database_store_and_server(up, small, faces, cache, tracking, tmp_path):
+    if os.geteuid():
+        pytest.skip("only root may kill a container's process from outside, as a crash would")
+    words = [*small, "--data", faces, "--cache-dir", cache, "--json", "--no-register"]
+    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
+        training = subprocess.Popen(
+            [sys.executable, "-m", "emotion_mlflow", "train", *map(str, words)],
+            cwd=tmp_path,
+            env={**os.environ, **up.credentials},
+            stdout=out,
+            stderr=err,
+        )
+    until(lambda: "epoch 1/" in (tmp_path / "err").read_text() or training.poll() is not None, "the first epoch")
+    for service in ("database", "store", "server"):
+        crash(up, service)
+    assert training.wait(400) == 0, (tmp_path / "err").read_text()[-2000:]
+    until(lambda: up.stack_is_well(), "the stack after its crashes")
+    answer = json.loads((tmp_path / "out").read_text())
+    run = tracking.get_run(answer["run_id"])
+    assert run.info.status == "FINISHED"
+    steps = [point.step for point in tracking.get_metric_history(answer["run_id"], "train/loss")]
+    assert steps == sorted(set(steps))
+    assert len(steps) == 4
+    assert {item.path for item in tracking.list_artifacts(answer["run_id"])} >= {"figures", "predictions"}
+
+
+def crash(up, service):
+    """Ends a container's first process as the kernel would; Docker's own kill counts as a wish and restarts nothing."""
+    container = up.container(service)
+    before = container.attrs["RestartCount"]
+    os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+
+    def restarted():
+        container.reload()
+        return container.attrs["RestartCount"] > before
+
+    until(restarted, f"{service} to be started again")
+
+
+def until(true, what, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.5)

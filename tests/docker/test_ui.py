@@ -1,0 +1,42 @@
+"""MLflow's pages of the stack in a real Chromium, with and without the password."""
+
+import shutil
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+pytestmark = pytest.mark.docker
+
+QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1500,1000")
+QUIET += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+
+
+@pytest.fixture
+def browser(tmp_path, cannot):
+    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
+    if None in programs:
+        cannot("no chromium and chromedriver on the PATH: `make engine` installs them")
+    options = Options()
+    options.binary_location = programs[0]
+    for flag in [*QUIET, f"--user-data-dir={tmp_path / 'profile'}"]:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service(programs[1]))
+    driver.set_page_load_timeout(120)
+    yield driver
+    driver.save_screenshot(str(tmp_path / "page.png"))
+    driver.quit()
+
+
+def test_with_the_password_the_page_shows_the_run(browser, up, trained_there):
+    browser.get(up.uri.replace("http://", f"http://admin:{up.password}@"))
+    browser.get(f"{up.uri}/#/experiments/1/runs/{trained_there['run_id']}")
+    WebDriverWait(browser, 90).until(lambda page: "final/test/expression/accuracy" in page.page_source)
+
+
+def test_without_it_the_page_shows_that_one_is_not_let_in(browser, up, trained_there):
+    browser.get(up.uri)
+    assert "not authenticated" in browser.page_source
+    assert trained_there["run_id"] not in browser.page_source

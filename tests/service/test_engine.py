@@ -1,0 +1,70 @@
+import os
+import socket
+import tarfile
+
+import pytest
+
+from emotion_mlflow.errors import ConfigError, StackError
+from emotion_mlflow.service import engine
+from emotion_mlflow.service.compose import Build
+
+
+@pytest.fixture
+def listener(tmp_path):
+    """A socket that something listens on."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "docker.sock"))
+        listening.listen()
+        yield tmp_path / "docker.sock"
+
+
+@pytest.fixture
+def nobody():
+    """Root may use every socket, so root becomes nobody meanwhile."""
+    user = os.geteuid()
+    if not user:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+
+
+def test_no_engine_is_told_in_one_line(tmp_path):
+    with pytest.raises(StackError, match=r"expected a Docker engine; got No such file .*DOCKER_HOST") as raised:
+        engine.connect(f"unix://{tmp_path}/docker.sock")
+    assert "\n" not in str(raised.value)
+
+
+def test_an_engine_that_is_stopped_is_told_with_how_to_start_it(listener):
+    address = f"unix://{listener}"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(listener.with_name("dead.sock")))
+    with pytest.raises(StackError, match="systemctl start docker"):
+        engine.connect(address.replace("docker.sock", "dead.sock"))
+
+
+def test_a_user_who_may_not_use_the_engine_is_told_so(listener, nobody):
+    with pytest.raises(StackError, match=r"permission denied .*group docker"):
+        engine.connect(f"unix://{listener}")
+
+
+def test_DOCKER_HOST_names_the_engine(tmp_path, monkeypatch):  # noqa: N802  the variable's name
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/elsewhere.sock")
+    with pytest.raises(StackError, match=r"elsewhere\.sock"):
+        engine.connect()
+
+
+def test_the_context_of_a_build_is_its_folder_with_the_wheels_and_without_secrets(tmp_path):
+    folder, wheels = tmp_path / "server", tmp_path / "wheelhouse"
+    for each in (folder, folder / "secrets", wheels):
+        each.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    (folder / "secrets" / "key").write_text("hidden")
+    (wheels / "one-1-py3-none-any.whl").write_bytes(b"")
+    (wheels / "notes.txt").write_bytes(b"")
+    with engine._context(folder, wheels) as packed, tarfile.open(fileobj=packed) as tar:
+        assert tar.getnames() == ["Dockerfile", "wheels/one-1-py3-none-any.whl"]
+
+
+def test_a_folder_without_dockerfile_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="expected a Dockerfile; got none"):
+        engine.build(None, "an/image:1", Build(context=tmp_path, arguments={}))

@@ -1,0 +1,89 @@
+"""What needs no engine of the stack's commands."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from emotion_mlflow.cli import main
+from emotion_mlflow.cli.stack import command
+from emotion_mlflow.service import stack
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def no_engine(tmp_path, monkeypatch):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    return tmp_path
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["stack", *map(str, arguments)])
+    told = capsys.readouterr()
+    return stopped.value.code, told.out, told.err
+
+
+@pytest.mark.parametrize("verb", ["up", "status", "logs", "backup", "restore", "down"])
+def test_every_verb_says_in_one_line_that_no_engine_answers(no_engine, capsys, verb):
+    folder = no_engine / "folder"
+    arguments = [folder] if verb in ("backup", "restore") else []
+    code, out, err = run(capsys, verb, *arguments, "--secrets", no_engine / "secrets")
+    expected = "a backup's backup.json" if verb == "restore" else "a Docker engine; got No such file"
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"error: expected {expected}" in err
+
+
+def test_with_json_the_mistake_is_the_one_object_on_stdout(no_engine, capsys):
+    code, out, _ = run(capsys, "status", "--json", "--secrets", no_engine)
+    assert code == 2
+    assert "a Docker engine" in json.loads(out)["error"]
+
+
+def test_nothing_is_written_before_an_engine_answers(no_engine, capsys):
+    run(capsys, "up", "--secrets", no_engine / "secrets")
+    assert list(no_engine.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["Team", "a b", "../x", ""])
+def test_a_name_that_no_container_can_bear_is_refused(no_engine, capsys, name):
+    code, _, err = run(capsys, "status", "--name", name)
+    assert (code, "expected a name of lower-case letters" in err) == (2, True)
+
+
+def test_deleting_data_is_asked_about_first(no_engine):
+    answered = CliRunner().invoke(command, ["down", "--volumes"], input="n\n")
+    assert answered.exit_code == 1
+    assert "delete every run, version and artifact of the stack emotion-mlflow?" in answered.output
+
+
+def test_a_client_is_told_the_address_the_user_and_where_the_password_is():
+    ready = stack.Ready(uri="http://h:1", user="admin", password_file=Path("/p"), services=(), seconds=1)
+    assert ready.client_lines() == (
+        "export MLFLOW_TRACKING_URI=http://h:1",
+        "export MLFLOW_TRACKING_USERNAME=admin",
+        'export MLFLOW_TRACKING_PASSWORD="$(cat /p)"',
+    )
+
+
+def test_two_stacks_have_two_folders_of_secrets():
+    assert stack.default_secrets("a") != stack.default_secrets("b")
+
+
+def test_the_server_s_requirements_repeat_the_lock():
+    def pins(file):
+        lines = file.read_text().splitlines()
+        return dict(line.partition(";")[0].strip().split("==") for line in lines if "==" in line)
+
+    lock, server = pins(ROOT / "requirements.lock"), pins(ROOT / "docker" / "server" / "requirements.txt")
+    assert server.keys() >= {"mlflow", "psycopg2-binary", "boto3", "flask-wtf"}
+    assert {name: version for name, version in server.items() if lock.get(name, version) != version} == {}
+
+
+def test_every_variable_of_the_compose_file_is_explained():
+    used = set(re.findall(r"\$\{(STACK_\w+)", stack.COMPOSE.read_text()))
+    explained = set(re.findall(r"^\| `(STACK_\w+)` \|", (ROOT / "docs" / "STACK.md").read_text(), re.MULTILINE))
+    assert explained == used
