@@ -13,10 +13,16 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from emotion_mlflow.errors import EmotionError, Stopped
+from emotion_mlflow.jobs.request import TrainRequest
+from emotion_mlflow.jobs.resume import take_up
 from emotion_mlflow.scale.cells import Cell
 from emotion_mlflow.scale.starter import STATUSES, CellOutcome, Starter, has_checkpoints
 from emotion_mlflow.tracking import cells as known
 from emotion_mlflow.tracking import registry, runs
+from emotion_mlflow.tracking.stored import read_run
+
+UNSAID = "resnet50"
+"""The backbone that `train --resume` takes for none said."""
 
 FILE = "grid.json"
 """The parent's artifact: every cell, its run and what became of it."""
@@ -134,7 +140,7 @@ class _Grid:
         if stored.finished:
             version = registry.version_of(stored.finished, request.model_name)
             return CellOutcome(cell=cell, status="skipped", run_id=stored.finished, model_version=version)
-        resume = next((one for one in stored.unfinished if has_checkpoints(request.cache_dir, one)), "")
+        resume = next((one for one in stored.unfinished if self._can_go_on(cell, one)), "")
         self.watcher.started(cell, resumed=resume)
         outcome = self.starter.start(
             replace(cell, request=replace(request, experiment=self._experiment)),
@@ -144,6 +150,25 @@ class _Grid:
         )
         run_id = outcome.run_id or known.child_run(place, cell.digest, self.run.run_id)
         return replace(outcome, cell=cell, run_id=run_id)
+
+    def _can_go_on(self, cell: Cell, run_id: str) -> bool:
+        """Whether an unfinished run has an epoch here to go on from, and would end as the cell asks; if not, says why.
+
+        Were it only tried, a run that can't go on would fail its cell on every call.
+        """
+        request = cell.request
+        if not has_checkpoints(request.cache_dir, run_id):
+            return False
+        asked = TrainRequest(backbone=UNSAID, cache_dir=request.cache_dir)
+        try:
+            taken = take_up(asked, read_run(run_id), experiment=self._experiment).request
+        except EmotionError as error:
+            self.watcher.line(cell, f"warning: run {run_id} does not go on: {error}")
+            return False
+        if (taken.model_name, taken.register) == (request.model_name, request.register):
+            return True
+        self.watcher.line(cell, f"warning: run {run_id} does not go on: it is to be registered otherwise")
+        return False
 
     @cached_property
     def _experiment(self) -> str:

@@ -67,5 +67,5 @@ def test_a_faulty_file_is_told_in_one_line(tmp_path, text, words):
 
 
 def test_an_absent_file_is_told(tmp_path):
-    with pytest.raises(ConfigError, match="a YAML file that can be read"):
+    with pytest.raises(ConfigError, match="a YAML file"):
         read_grid_file(tmp_path / "absent.yaml", names=NAMES)

@@ -8,6 +8,7 @@ import pytest
 
 from emotion_mlflow.cli.grid_progress import PlainTable
 from emotion_mlflow.errors import Stopped, TrackingError
+from emotion_mlflow.jobs.resume import request_tag
 from emotion_mlflow.scale.grid import run_grid
 from emotion_mlflow.scale.starter import CellOutcome
 
@@ -35,13 +36,16 @@ class Hand:
 
 
 @pytest.fixture
-def add(client):
+def add(client, manifest):
     """A run of a cell as a training left it; gives its id."""
 
-    def make(cell, status, *, checkpoints=False):
+    def make(cell, status, *, checkpoints=False, **tags):
         experiment = client.get_experiment_by_name("emotion")
         place = experiment.experiment_id if experiment else client.create_experiment("emotion")
-        run_id = client.create_run(place, tags={"cell_digest": cell.digest}).info.run_id
+        config = cell.request.config(drawn=False, labelled=manifest.tasks(), name="faces")
+        digests = {"data_digest": manifest.digest(), "weights_digest": "mobilenetv3small none"}
+        known = {"cell_digest": cell.digest, "request": request_tag(cell.request, config, **digests)}
+        run_id = client.create_run(place, tags=known | tags).info.run_id
         if status != "RUNNING":
             client.set_terminated(run_id, status)
         if checkpoints:
@@ -118,6 +122,25 @@ def test_an_unfinished_run_without_checkpoints_is_begun_again(cells, add):
     starter = Hand()
     through(whole, starter)
     assert starter.asked == [(1, "", "emotion")]
+
+
+def test_a_run_that_cannot_go_on_is_passed_over_and_said_so(cells, add, capsys):
+    whole = cells(1)
+    older = add(whole[0], "KILLED", checkpoints=True)
+    newer = add(whole[0], "KILLED", checkpoints=True, request="of another version")
+    starter = Hand()
+    through(whole, starter)
+    assert starter.asked == [(1, older, "emotion")]
+    told = f"warning: run {newer} does not go on: expected a training run of this version"
+    assert told in capsys.readouterr().err
+
+
+def test_a_run_that_would_be_registered_under_another_name_does_not_go_on(cells, add, capsys):
+    add(cells(1)[0], "KILLED", checkpoints=True)
+    starter = Hand()
+    through(cells(1, model_name="another"), starter)
+    assert starter.asked == [(1, "", "emotion")]
+    assert "it is to be registered otherwise" in capsys.readouterr().err
 
 
 def test_a_finished_run_counts_more_than_an_unfinished_newer_one(cells, add):
