@@ -58,14 +58,14 @@ def epoch_batches(
     rng: np.random.Generator,
     tasks: tuple[str, ...],
 ) -> tf.data.Dataset:
-    """One epoch in random order, changed by `config`: batches of (float32 inputs, truth dict).
+    """One epoch of pixels in random order, changed by `config`: batches of (float32 inputs, truth dict).
 
     Batches differ by at most one face, so that no short one is left over at the end; all that is random comes
-    from `rng`. Features are mirrored only: there are none of a face that is turned or shifted.
+    from `rng`.
     """
     plan = _Plan.draw(examples, config=config, batch_size=batch_size, rng=rng, tasks=tasks)
     dataset = tf.data.Dataset.from_generator(plan.batches, output_signature=_signature(examples, plan.changes))
-    if examples.are_features or augment.is_off(plan.config):
+    if augment.is_off(plan.config):
         dataset = dataset.map(lambda inputs, labels, change, seed: (tf.cast(inputs, tf.float32), labels))
     else:
         dataset = dataset.map(
@@ -84,7 +84,10 @@ def feature_batches(
     rng: np.random.Generator,
     tasks: tuple[str, ...],
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """The batches of `epoch_batches` as arrays, for features: setting `tf.data` up takes as long as their epoch."""
+    """`epoch_batches` for features, as arrays: setting `tf.data` up takes as long as their epoch.
+
+    They are mirrored only: there are none of a face that is turned or shifted.
+    """
     for inputs, labels, _, _ in _Plan.draw(
         examples, config=config, batch_size=batch_size, rng=rng, tasks=tasks
     ).batches():
@@ -211,7 +214,6 @@ def _signature(examples: Examples, changes: augment.Changes) -> tuple[Any, ...]:
     def spec(values: np.ndarray) -> tf.TensorSpec:
         return tf.TensorSpec((None, *values.shape[1:]), tf.as_dtype(values.dtype))
 
-    inputs = examples.inputs[:, 0] if examples.are_features else examples.inputs
     labels = {name: spec(values) for name, values in examples.truth.items()}
     moves = {name: spec(values) for name, values in vars(changes).items()}
-    return spec(inputs), labels, moves, tf.TensorSpec((2,), tf.int64)
+    return spec(examples.inputs), labels, moves, tf.TensorSpec((2,), tf.int64)

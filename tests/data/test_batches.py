@@ -43,6 +43,13 @@ def epoch(faces, *, seed=0, batch_size=4, tasks=ALL_TASKS, **config):
     return [(inputs.numpy(), {name: values.numpy() for name, values in truth.items()}) for inputs, truth in batches]
 
 
+def feature_epoch(faces, **config):
+    from emotion_mlflow.data.batches import feature_batches
+
+    rng = np.random.default_rng(0)
+    return list(feature_batches(faces, config=AugmentConfig(**config), batch_size=4, rng=rng, tasks=ALL_TASKS))
+
+
 def whole(batches):
     """All faces of an epoch in the order of the manifest: inputs and truth."""
     inputs = np.concatenate([inputs for inputs, _ in batches])
@@ -231,7 +238,7 @@ def views(faces=6):
 
 def test_a_mirrored_face_s_features_are_its_second_view():
     faces = examples(6, inputs=views())
-    inputs, truth = whole(epoch(faces, flip=1.0))
+    inputs, truth = whole(feature_epoch(faces, flip=1.0))
     np.testing.assert_array_equal(inputs, views()[:, 1])
     mirrored = faces.truth["landmarks"].reshape(6, 4, 2)[:, [1, 0, 3, 2]] * [-1, 1] + [1, 0]
     np.testing.assert_allclose(truth["landmarks"], mirrored.reshape(6, 8), atol=1e-6)
@@ -240,7 +247,7 @@ def test_a_mirrored_face_s_features_are_its_second_view():
 def test_features_move_no_landmarks_but_in_the_mirror():
     """Turned features do not exist, so landmarks must stay where the features were seen."""
     faces = examples(6, inputs=views())
-    inputs, truth = whole(epoch(faces, rotation=15.0, shift=0.1, zoom=0.1))
+    inputs, truth = whole(feature_epoch(faces, rotation=15.0, shift=0.1, zoom=0.1))
     np.testing.assert_array_equal(inputs, views()[:, 0])
     np.testing.assert_allclose(truth["landmarks"], faces.truth["landmarks"], atol=1e-6)
 
