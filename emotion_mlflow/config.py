@@ -241,12 +241,28 @@ def _field_type(name: str) -> Any:
 
 def _read(name: str, value: Any) -> Any:
     kind = _field_type(name)
-    if not isinstance(value, str):
-        return tuple(value) if isinstance(value, list) else value
     try:
-        return _parse(kind, value.strip())
+        return _parse(kind, value.strip()) if isinstance(value, str) else _typed(kind, value)
     except (ValueError, OverflowError):
-        raise ConfigError(_describe(kind), got=repr(value), where=name) from None
+        raise ConfigError(_describe(kind), got=repr(value)[:200], where=name) from None
+
+
+def _typed(kind: Any, value: Any) -> Any:
+    """A value that is no text, as its field has it; ValueError where it is of another kind."""
+    if kind is float and type(value) in (int, float):
+        number = float(value)
+        return number if abs(number) < float("inf") else _fail()
+    if kind in (int, bool) and type(value) is kind:
+        return value
+    kinds = typing.get_args(kind)
+    if typing.get_origin(kind) is not tuple or not isinstance(value, list | tuple):
+        return _fail()
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    return tuple(
+        each if one is str and isinstance(each, str) else _typed(one, each)
+        for one, each in zip(kinds, value, strict=True)
+    )
 
 
 def _parse(kind: Any, text: str) -> Any:

@@ -19,8 +19,18 @@ class EmotionError(Exception):
 
     def __init__(self, expected: str, *, got: object, where: object = "") -> None:
         self.expected, self.got, self.where = expected, got, str(where)
-        place = f" in {where}" if self.where else ""
-        super().__init__(" ".join(f"expected {expected}; got {got}{place}".split()))
+        place = f" in {_short(where)}" if self.where else ""
+        text = " ".join(f"expected {expected}; got {_short(got)}{place}".split())
+        # control signs are written out: names come from files, and go to a terminal
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))
+
+
+_LONGEST = 1000  # characters of what came, or of where
+
+
+def _short(words: object) -> str:
+    text = str(words)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
 
 class ConfigError(EmotionError):

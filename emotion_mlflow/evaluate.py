@@ -13,7 +13,7 @@ import pandas as pd
 
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import DataError, ModelError
-from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE, LandmarkLayout
+from emotion_mlflow.labels import AFFECT_HIGH, AFFECT_LOW, EXPRESSIONS, PIXEL_CENTRE, LandmarkLayout
 from emotion_mlflow.metrics.suite import PRIMARY, TRAIN_SCORES, Answers, labelled, pick, score_name, suite
 from emotion_mlflow.metrics.uncertainty import Interval, bootstrap, seed_of
 from emotion_mlflow.serving.model import AffectModel
@@ -49,8 +49,9 @@ def load_saved(network: Path, card: Path) -> AffectModel:
     """The model of a saved network and its card, checked; ModelError where they are damaged."""
     try:
         return AffectModel().load(network, card)
-    except (ValueError, KeyError, OSError) as error:
-        raise ModelError("a saved model of ours", got=str(error).splitlines()[0][:200], where=network) from None
+    except Exception as error:  # noqa: BLE001  on damaged files Keras, h5py and zipfile raise nearly anything
+        got = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ModelError("a saved model of ours", got=got, where=network) from None
 
 
 def answer(model: AffectModel, manifest: Manifest, pixels: np.ndarray) -> Answers:
@@ -107,29 +108,62 @@ def predictions_table(manifest: Manifest, answers: Answers) -> pd.DataFrame:
 
 
 def read_predictions(table: pd.DataFrame) -> Answers:
-    """The answers that `predictions_table` wrote; DataError where columns are missing."""
-    missing = [name for name in (*KEPT, "expression_true", "landmarks_true") if name not in table]
-    if missing:
-        raise DataError("a predictions table of ours", got=f"no column {', '.join(missing)}", where="predictions")
+    """The answers that `predictions_table` wrote; DataError names the column that is absent or impossible."""
     probabilities = [f"probability_{name}" for name in EXPRESSIONS]
-
-    def column(name: str) -> np.ndarray | None:
-        return table[name].to_numpy() if name in table else None
-
-    def stacked(name: str) -> np.ndarray | None:
-        return np.stack(list(table[name])) if name in table else None
-
-    truth = stacked("landmarks_true")
-    return Answers(
-        expression_true=table["expression_true"].to_numpy(np.int64),
-        probabilities=table[probabilities].to_numpy() if probabilities[0] in table else None,
-        valence_true=table["valence_true"].to_numpy(),
-        arousal_true=table["arousal_true"].to_numpy(),
-        valence=column("valence_predicted"),
-        arousal=column("arousal_predicted"),
-        landmarks_true=truth if truth is not None else np.empty((len(table), 0)),
-        landmarks=stacked("landmarks_predicted"),
+    truths = ("expression_true", "valence_true", "arousal_true", "landmarks_true")
+    needed = [*KEPT, *truths, *(probabilities if set(probabilities) & set(table.columns) else ())]
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise _not_ours(f"no column {', '.join(missing)}")
+    if not table.columns.is_unique or not len(table):
+        raise _not_ours("a column twice" if len(table) else "no row")
+    answers = Answers(
+        expression_true=_column(table, "expression_true", low=-1, high=len(EXPRESSIONS) - 1).astype(np.int64),
+        probabilities=_shares(table, probabilities) if probabilities[0] in table else None,
+        valence_true=_column(table, "valence_true", low=AFFECT_LOW, high=AFFECT_HIGH, gaps=True),
+        arousal_true=_column(table, "arousal_true", low=AFFECT_LOW, high=AFFECT_HIGH, gaps=True),
+        valence=_column(table, "valence_predicted") if "valence_predicted" in table else None,
+        arousal=_column(table, "arousal_predicted") if "arousal_predicted" in table else None,
+        landmarks_true=_points(table, "landmarks_true"),
+        landmarks=_points(table, "landmarks_predicted") if "landmarks_predicted" in table else None,
     )
+    if answers.landmarks is not None and answers.landmarks.shape != answers.landmarks_true.shape:
+        raise _not_ours("landmarks_predicted and landmarks_true of other lengths")
+    return answers
+
+
+def _column(
+    table: pd.DataFrame, name: str, *, low: float = -np.inf, high: float = np.inf, gaps: bool = False
+) -> np.ndarray:
+    """(N,) numbers within low..high; `gaps`: NaN is a face without the label."""
+    values = table[name].to_numpy()
+    if values.dtype.kind not in "iuf":
+        raise _not_ours(f"no numbers in {name}")
+    if not ((values >= low) & (values <= high) & np.isfinite(values) | (np.isnan(values) & gaps)).all():
+        raise _not_ours(f"a number that cannot be in {name}")
+    return values
+
+
+def _shares(table: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """(N, 8) probabilities."""
+    return np.stack([_column(table, name, low=0, high=1) for name in names], axis=1)
+
+
+def _points(table: pd.DataFrame, name: str) -> np.ndarray:
+    """(N, 2K) numbers; NaN in the rows of faces without."""
+    try:
+        points = np.stack([np.asarray(row) for row in table[name]])
+    except ValueError:  # rows of several lengths
+        raise _not_ours(f"rows of several lengths in {name}") from None
+    if points.ndim != 2 or points.shape[1] % 2 or (points.size and points.dtype.kind not in "iuf"):
+        raise _not_ours(f"no x, y numbers in {name}")
+    if np.isinf(points).any():
+        raise _not_ours(f"a number that cannot be in {name}")
+    return points
+
+
+def _not_ours(what: str) -> DataError:
+    return DataError("a predictions table of ours", got=what, where="predictions")
 
 
 def _in_pixels(shares: np.ndarray, size: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from emotion_mlflow.data.drawing import draw_face
+from emotion_mlflow.data.parquet import UNREADABLE
 from emotion_mlflow.errors import DataError
 
 PICTURES = 32
@@ -38,10 +39,10 @@ def read_check(file: Path) -> pd.DataFrame:
     """The table that `write_check` wrote; DataError where it cannot be read."""
     try:
         table = pd.read_parquet(file)
-    except (OSError, ValueError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise DataError("a table of answers to drawn faces", got=error, where=file) from None
     if "picture" not in table:
-        raise DataError("a column picture", got=", ".join(table.columns), where=file)
+        raise DataError("a column picture", got=", ".join(map(str, table.columns)), where=file)
     return table
 
 

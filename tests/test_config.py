@@ -249,3 +249,24 @@ def test_the_quick_rooms_import_no_tensorflow(module):
     code = f"import sys, emotion_mlflow.{module}; print([n for n in ('tensorflow', 'keras') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("training.epochs", None), ("training.epochs", {"a": 1}), ("training.epochs", 2.5), ("training.epochs", True),
+        ("augment.contrast", 5), ("augment.contrast", (1, None)), ("augment.zoom", ()), ("training.clip_norm", 10**400),
+        ("training.schedule", 3), ("model.tasks", 7), ("data.drop_leaks", 1), ("data.data", 3),
+    ],
+)  # fmt: skip
+def test_a_value_of_another_kind_is_refused(name, value):
+    with pytest.raises(ConfigError, match=name.replace(".", r"\.")):
+        RunConfig(recipe="plain").override({name: value})
+
+
+def test_a_whole_number_for_a_fraction_is_the_same_setting_as_its_text():
+    config = RunConfig(recipe="plain")
+    assert (
+        config.override({"training.clip_norm": 1}).to_params()
+        == config.override({"training.clip_norm": "1"}).to_params()
+    )

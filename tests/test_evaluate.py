@@ -173,3 +173,34 @@ def test_faces_with_other_landmarks_than_the_model_s_are_refused(make_faces):
 def test_no_faces_are_refused(make_faces):
     with pytest.raises(DataError, match="expected at least one face; got 0 in tiny"):
         answer(Constant(), make_faces(0), np.zeros((0, 8, 8, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "words"),
+    [
+        ("probability_fear", None, "no column probability_fear"),
+        ("valence_true", None, "no column valence_true"),
+        ("valence_predicted", "=1+1", "no numbers in valence_predicted"),
+        ("arousal_true", 7.0, "a number that cannot be in arousal_true"),
+        ("expression_true", 8, "a number that cannot be in expression_true"),
+        ("probability_happy", np.nan, "a number that cannot be in probability_happy"),
+        ("landmarks_predicted", 3.0, "no x, y numbers in landmarks_predicted"),
+    ],
+)
+def test_a_predictions_table_that_cannot_be_is_refused(manifest, column, cells, words):
+    table = predictions_table(manifest, answers_of())
+    table = table.drop(columns=column) if cells is None else table.assign(**{column: cells})
+    with pytest.raises(DataError, match=words):
+        read_predictions(table)
+
+
+def test_predictions_without_a_row_are_refused(manifest):
+    with pytest.raises(DataError, match="got no row"):
+        read_predictions(predictions_table(manifest, answers_of()).iloc[:0])
+
+
+def test_landmarks_of_several_lengths_are_refused(manifest):
+    table = predictions_table(manifest, answers_of())
+    table["landmarks_true"] = [np.zeros(4 if row else 6) for row in range(FACES)]
+    with pytest.raises(DataError, match="several lengths in landmarks_true"):
+        read_predictions(table)

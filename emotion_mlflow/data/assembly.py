@@ -138,11 +138,20 @@ def _read_block(folder: Folder, block: list[Face]) -> list[_Seen | Refusal]:
 def _read(folder: Folder, face: Face) -> _Seen | Refusal:
     try:
         answer = face.answer()
+        _require_text(face.id)
         if answer.labels.empty:
             raise DataError("a label for at least one task", got="none")
         return _Seen(face, answer, inspect(Path(folder.full(answer.path)), crop=answer.crop))
     except DataError as error:
         return Refusal(face.file, face.row, str(error).replace(f"{folder.root}{os.sep}", ""))
+
+
+def _require_text(name: str) -> None:
+    """A file's name may be bytes in no encoding, which no table, JSON or server takes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError("a file name in UTF-8", got=name) from None
 
 
 def _equal_widths(seen: list[_Seen]) -> tuple[list[_Seen], list[Refusal]]:
@@ -195,6 +204,11 @@ def _landmarks(seen: list[_Seen]) -> np.ndarray:
 
 
 def _rejected(refused: list[Refusal]) -> pd.DataFrame:
-    rows = [(refusal.file, refusal.row, refusal.reason) for refusal in refused]
+    rows = [(_written(refusal.file), refusal.row, _written(refusal.reason)) for refusal in refused]
     table = pd.DataFrame(rows, columns=list(REJECTED_COLUMNS))
     return table.astype({"file": "str", "row": "int64", "reason": "str"})
+
+
+def _written(text: str) -> str:
+    """As a table takes it: bytes in no encoding are written out."""
+    return text.encode(errors="backslashreplace").decode()

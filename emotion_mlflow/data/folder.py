@@ -68,14 +68,22 @@ class Folder:
 
     def locate(self, path: str) -> str:
         """The same path, cleaned. DataError: no such file, or one that is not inside the folder."""
+        clean, fact = self._inside(path)
+        if fact is None:
+            raise DataError("a file", got="none there", where=path[:200] or "an empty path")
+        return clean
+
+    def inside(self, path: str) -> str:
+        """The same path, cleaned, whether there is a file or not. DataError where it leads out of the folder."""
+        return self._inside(path)[0]
+
+    def _inside(self, path: str) -> tuple[str, FileFact | None]:
         clean = _clean(path)
         directory, name = posixpath.split(clean)
         fact = self.files(directory).get(name)
-        if fact is None:
-            raise DataError("a file", got="none there", where=path[:200] or "an empty path")
-        if fact.target and not self._holds(fact.target):
+        if fact is not None and fact.target and not self._holds(fact.target):
             raise DataError(_OUTSIDE, got=f"a link to {fact.target}", where=path[:200])
-        return clean
+        return clean, fact
 
     def full(self, path: str) -> str:
         return f"{self._base}{os.sep}{path}"

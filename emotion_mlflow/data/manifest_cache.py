@@ -16,11 +16,13 @@ import pandas as pd
 
 from emotion_mlflow.data.folder import Folder, Watch
 from emotion_mlflow.data.manifest import COLUMNS, REJECTED_COLUMNS, Manifest
+from emotion_mlflow.errors import DataError
 
 VERSION = 1
 """Raised whenever a reader would answer differently for the same files."""
 
 _KEY = b"emotion_mlflow"
+_DAMAGED = (KeyError, TypeError, ValueError, ArithmeticError, RecursionError)
 _LANDMARKS = "landmarks"
 _log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ def load(file: Path, folder: Folder) -> Manifest | None:
             return None
         os.utime(file)  # the age by which a full cache is trimmed
         return _manifest(stored.read(), note, folder)
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+    except (pa.ArrowException, OSError, DataError, AttributeError, *_DAMAGED) as error:
         _log.warning("the kept manifest %s is damaged (%s): the set is read again", file, error)
         return None
 
@@ -96,13 +98,26 @@ def _manifest(stored: Any, note: _Note, folder: Folder) -> Manifest:
         flat = stored[_LANDMARKS].combine_chunks().flatten().to_numpy()
         landmarks = flat.reshape(stored.num_rows, note.landmark_width).astype(np.float32)
         stored = stored.drop_columns([_LANDMARKS])
+    with np.errstate(over="raise", invalid="raise"):
+        table = stored.to_pandas().astype(COLUMNS)[list(COLUMNS)]
+    _require_inside(table["path"].to_numpy(), folder)
     rejected = pd.DataFrame(note.rejected, columns=list(REJECTED_COLUMNS))
     return Manifest(
         name=note.name,
         root=folder.root,
-        table=stored.to_pandas().astype(COLUMNS)[list(COLUMNS)],
+        table=table,
         landmarks=landmarks,
         rejected=rejected.astype({"file": "str", "row": "int64", "reason": "str"}),
         identities_known=note.identities_known,
         two_parts=note.two_parts,
     )
+
+
+def _require_inside(paths: np.ndarray, folder: Folder) -> None:
+    """DataError where a path leads out of the folder, as none does that a reader found."""
+    listed = {place: folder.files(place) for place in {path.rpartition("/")[0] for path in paths}}
+    for path in paths:
+        place, _, name = path.rpartition("/")
+        fact = listed[place].get(name)
+        if fact is None or fact.target:
+            folder.inside(path)

@@ -1,13 +1,16 @@
-"""AffectNet's small `.npy` label files, read without trusting them. Used by the npy reader alone.
+"""`.npy` files read without trusting them: AffectNet's small label files, and our own caches' arrays.
 
 Nothing is unpickled, and no header's claim is believed before the file's own size bears it out.
 """
 
+import io
 import math
 import tokenize
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from emotion_mlflow.errors import DataError
 
@@ -59,6 +62,25 @@ def read_landmarks(path: str) -> object:
     """(2K,) numbers, or the text of a 0-d array."""
     array = read_npy(path)
     return _item(array.ravel(), path) if array.size == 1 else array.ravel()
+
+
+def kept_array(file: Path, *, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray | None:
+    """The array of this very shape and type that `np.save` wrote, mapped, not read; None where it is anything else.
+
+    The header is not read but compared, byte by byte, with the one that NumPy writes for such an array.
+    """
+    kind, header = np.dtype(dtype), io.BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    expected = header.getvalue()
+    try:
+        with file.open("rb") as stored:
+            fine = stored.read(len(expected)) == expected
+        if not fine or file.stat().st_size != len(expected) + math.prod(shape) * kind.itemsize:
+            return None
+        return np.memmap(file, dtype=kind, mode="r", offset=len(expected), shape=shape)
+    except (OSError, ValueError):
+        return None
 
 
 def _item(array: np.ndarray, path: str) -> object:

@@ -1,6 +1,7 @@
 """Every face decoded once: a (N, S, S, 3) uint8 array on disk, mapped into memory. Used by the job and `evaluate`."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from emotion_mlflow.data.manifest import Manifest
-from emotion_mlflow.data.pictures import decode
+from emotion_mlflow.data.npy import kept_array
+from emotion_mlflow.data.pictures import decode, quiet_pillow
 
 Progress = Callable[[int, int], None]
 
 CROP = ("crop_x", "crop_y", "crop_width", "crop_height")
 BLOCK = 512  # pictures in memory at once, whatever the set's size
+
+_log = logging.getLogger(__name__)
 
 
 def load_pixels(
@@ -30,10 +34,22 @@ def load_pixels(
     hashes = manifest.table["content_hash"].to_numpy().astype(str)
     key = hashlib.sha256("\n".join([str(image_size), *hashes]).encode()).hexdigest()[:32]
     file = cache_dir / "pixels" / f"{key}.npy"
-    if not file.exists():
+    kept = _kept(file, (len(manifest), image_size, image_size, 3))
+    if kept is None:
         _fill(file, manifest, image_size, progress)
+        kept = np.load(file, mmap_mode="r", allow_pickle=False)
     os.utime(file)  # the age by which a full cache is trimmed
-    return np.load(file, mmap_mode="r", allow_pickle=False)
+    return kept
+
+
+def _kept(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The array of an earlier call; None where there is none or the file is damaged, which is said."""
+    if not file.exists():
+        return None
+    array = kept_array(file, shape=shape, dtype=np.uint8)
+    if array is None:
+        _log.warning("the kept pixels %s are damaged: the pictures are decoded again", file)
+    return array
 
 
 def _fill(file: Path, manifest: Manifest, size: int, progress: Progress | None) -> None:
@@ -43,7 +59,7 @@ def _fill(file: Path, manifest: Manifest, size: int, progress: Progress | None) 
     try:
         array = np.lib.format.open_memmap(name, mode="w+", dtype=np.uint8, shape=(len(manifest), size, size, 3))
         rows = list(manifest.table[["path", *CROP]].itertuples(index=False, name=None))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with quiet_pillow(), ThreadPoolExecutor(os.cpu_count()) as pool:
             for start in range(0, len(rows), BLOCK):
                 block = rows[start : start + BLOCK]
                 pictures = pool.map(lambda row: _decode_row(manifest.root, row, size), block)

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from emotion_mlflow.data.manifest import Manifest
-from emotion_mlflow.data.pictures import decode
+from emotion_mlflow.data.pictures import decode, quiet_pillow
 from emotion_mlflow.labels import EXPRESSIONS
 
 _PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (105, 105, 105)
@@ -41,7 +41,8 @@ def _face(manifest: Manifest, face: int, cell: int) -> Image.Image:
     """The face picture with its landmarks, drawn twice as large and halved, so that dots are round."""
     row = manifest.table.iloc[face]
     box = tuple(float(row[name]) for name in ("crop_x", "crop_y", "crop_width", "crop_height"))
-    pixels = decode(manifest.root / row["path"], crop=None if math.isnan(box[0]) else box, size=2 * cell)
+    with quiet_pillow():
+        pixels = decode(manifest.root / row["path"], crop=None if math.isnan(box[0]) else box, size=2 * cell)
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
     scale = np.array([2 * cell / row["width"], 2 * cell / row["height"]])

@@ -96,7 +96,9 @@ def read_rows(path: Path, *, name: str, header: Sequence[str] | None = None) -> 
 def header_of(path: Path) -> list[str]:
     """The column names, or a headerless csv's first row. DataError where the file cannot be read."""
     if path.suffix.lower() == ".parquet":
-        return list(_parquet_file(path).schema_arrow.names)
+        from emotion_mlflow.data.parquet import column_names
+
+        return column_names(path)
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
             return [cell.strip() for cell in next(csv.reader(file), [])]
@@ -190,28 +192,10 @@ def _csv(
 
 def _parquet(path: Path) -> tuple[list[str], list[tuple[int, Sequence[Any]]], list[Refusal]]:
     """Known columns only; row 1 is the header, as in a csv."""
-    import pyarrow as pa
+    from emotion_mlflow.data.parquet import read_columns
 
-    file = _parquet_file(path)
-    columns = [name for name in file.schema_arrow.names if name in _KNOWN or name in OTHER_NAMES]
-    if not columns:
-        return list(file.schema_arrow.names), [], []
-    try:
-        table = file.read(columns=columns)
-        cells = [column.to_pylist() for column in table.columns]
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError("a readable Parquet table", got=error, where=path) from error
+    columns, cells = read_columns(path, {*_KNOWN, *OTHER_NAMES})
     return columns, list(enumerate(zip(*cells, strict=True), start=2)), []
-
-
-def _parquet_file(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError("a readable Parquet table", got=error, where=path) from error
 
 
 def _splits(rows: Rows, file: str) -> tuple[list[tuple[str | None, str]], list[Refusal], bool]:

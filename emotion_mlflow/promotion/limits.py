@@ -5,9 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.yaml_file import read_yaml
 
 SHIPPED = Path(__file__).with_name("gates.yaml")
 
@@ -54,10 +53,7 @@ class Limits:
 def read_limits(file: Path | None = None) -> Limits:
     """The limits of a YAML file, or the shipped ones; ConfigError names the key that is unknown, absent or bad."""
     place = file or SHIPPED
-    try:
-        read = yaml.safe_load(place.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError("a YAML file with the gates' limits", got=_first_line(error), where=place) from None
+    read = read_yaml(place, what="a YAML file with the gates' limits")
     if not isinstance(read, dict):
         raise ConfigError("keys and values, one a line", got=type(read).__name__, where=place)
     names = [field.name for field in fields(Limits)]
@@ -72,13 +68,9 @@ def _number(name: str, value: Any, place: Path) -> Any:
     """YAML reads `1e-4` as text, so text that is a number is one; `yes` is none."""
     try:
         number = float("nan" if isinstance(value, bool) else value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     whole = name == "recall_faces"
     if not math.isfinite(number) or (whole and number != int(number)):
         raise ConfigError(f"a {'whole ' if whole else ''}number for {name}", got=repr(value), where=place)
     return int(number) if whole else number
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -4,23 +4,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.yaml_file import read_yaml
 
 PAIRS = {"set": " ", "weights": ",", "vary": " "}
 """Keys whose value may be a mapping, and what stands between its entries on the command line."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain values only, and no key twice, which YAML forbids and PyYAML lets pass."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [key.value for key, _ in node.value]
-        for place, name in enumerate(names):
-            if name in names[:place]:
-                raise yaml.constructor.ConstructorError(None, None, f"{name} stands there twice", node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 def read_grid_file(file: Path, *, names: Collection[str]) -> dict[str, str]:
@@ -29,12 +17,7 @@ def read_grid_file(file: Path, *, names: Collection[str]) -> dict[str, str]:
     ConfigError where the file is not there, is no YAML of plain values, or has a key that is no name.
     """
     where = str(file)
-    try:
-        said = yaml.load(file.read_text(encoding="utf-8"), _Loader)  # noqa: S506  a SafeLoader of ours
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("a YAML file that can be read", got=error, where=where) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that cannot be is a ValueError
-        raise ConfigError("a YAML file of plain values", got=_first(error), where=where) from None
+    said = read_yaml(file, what="a YAML file of plain values")
     if not isinstance(said, dict):
         raise ConfigError("a mapping of grid's flags", got=type(said).__name__, where=where)
     for name in said:
@@ -73,9 +56,3 @@ def _scalar(name: str, value: Any, where: str) -> str:
     if isinstance(value, (str, int, float)):
         return str(value)
     raise ConfigError("text, a number, true or false", got=type(value).__name__, where=f"{name}: in {where}")
-
-
-def _first(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f" (line {mark.line + 1})" if mark else ""
-    return f"{getattr(error, 'problem', None) or str(error).splitlines()[0]}{place}"

@@ -9,6 +9,7 @@ import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
 
+from emotion_mlflow.data.parquet import UNREADABLE
 from emotion_mlflow.errors import ModelError
 from emotion_mlflow.tracking.runs import PARAM_PREFIX
 
@@ -55,6 +56,6 @@ def read_table(run_id: str, name: str) -> pd.DataFrame:
         try:
             file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
             return pd.read_parquet(file) if Path(file).suffix == ".parquet" else pd.read_csv(file)
-        except (MlflowException, OSError, ValueError) as error:
+        except (MlflowException, OSError, *UNREADABLE) as error:
             got = (str(error).splitlines() or [type(error).__name__])[0][:160]
             raise ModelError(f"a run that logged {name}", got=got, where=f"run {run_id}") from None

@@ -201,3 +201,12 @@ def test_the_real_validation_faces_read_alike_in_both_forms(shared, tmp_path):
         np.testing.assert_allclose(one[column], two[column], atol=5.1e-5)
     np.testing.assert_allclose(csv_form.landmarks[order[0]], npy_form.landmarks[order[1]], atol=0.0051)
     assert len(csv_form.rejected) == len(npy_form.rejected) == 0
+
+
+def test_a_file_name_that_is_no_text_refuses_that_face_alone(tmp_path, write_npy_face):
+    write_npy_face(tmp_path / "train_set", "1", seed=1)
+    write_npy_face(tmp_path / "train_set", "\udcff", seed=2)
+    manifest = read(tmp_path, cache_dir=None)
+    assert manifest.table["id"].tolist() == ["train/1"]
+    assert manifest.rejected["file"].tolist() == [r"train_set/images/\udcff.jpg"]
+    assert "a file name in UTF-8" in manifest.rejected["reason"][0]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from emotion_mlflow.data.npy import parse_npy, read_label, read_landmarks, read_npy
+from emotion_mlflow.data.npy import kept_array, parse_npy, read_label, read_landmarks, read_npy
 from emotion_mlflow.errors import DataError
 
 
@@ -131,3 +131,22 @@ def test_any_header_is_an_array_or_refused(text):
     head = text.encode()
     with contextlib.suppress(DataError):
         parse_npy(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + b"\0" * 8, where="x")
+
+
+@pytest.mark.parametrize("damage", ["other shape", "other order", "cut", "longer", "shifted", "no array"])
+def test_a_kept_array_is_the_very_one_or_none(tmp_path, damage):
+    array = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    file = tmp_path / "kept.npy"
+    file.write_bytes(saved(array))
+    np.testing.assert_array_equal(kept_array(file, shape=(3, 4), dtype=np.uint8), array)
+    whole = saved(array)
+    contents = {
+        "other shape": saved(array.T.copy()),
+        "other order": saved(np.asfortranarray(array)),
+        "cut": whole[:-1],
+        "longer": whole + b"\0",
+        "shifted": whole[:20] + whole[21:] + b"\0",
+        "no array": b"PK\x03\x04",
+    }
+    file.write_bytes(contents[damage])
+    assert kept_array(file, shape=(3, 4), dtype=np.uint8) is None

@@ -69,3 +69,24 @@ def test_progress_is_told_in_faces(pictures, tmp_path):
         pictures, image_size=32, cache_dir=tmp_path / "cache", progress=lambda done, of: told.append((done, of))
     )
     assert told == [(3, 3)]
+
+
+def test_damaged_kept_pixels_are_made_again_and_said(pictures, tmp_path, caplog):
+    first = np.array(load_pixels(pictures, image_size=32, cache_dir=tmp_path / "cache"))
+    (file,) = (tmp_path / "cache/pixels").glob("*.npy")
+    file.write_bytes(file.read_bytes()[:-5])
+    np.testing.assert_array_equal(load_pixels(pictures, image_size=32, cache_dir=tmp_path / "cache"), first)
+    assert "are damaged: the pictures are decoded again" in caplog.text
+
+
+def test_an_odd_tag_in_a_picture_gives_no_warning(make_manifest, tmp_path):
+    tags = Image.Exif()
+    tags[270] = "text"
+    Image.new("RGB", (48, 48), (255, 0, 0)).save(tmp_path / "0.tif", exif=tags)
+    content = (tmp_path / "0.tif").read_bytes()
+    place = content.index(b"\x0e\x01\x02\x00")  # tag 270, text
+    (tmp_path / "0.tif").write_bytes(
+        content[: place + 4] + b"\xff\xff\xff\x0f" + content[place + 8 :]
+    )  # 268 million letters
+    manifest = make_manifest([0], path=["0.tif"])
+    assert load_pixels(manifest, image_size=32, cache_dir=tmp_path / "cache")[0, 5, 5].tolist() == [255, 0, 0]
