@@ -184,6 +184,8 @@ def _service(name: str, keys: Mapping[str, Any], folder: Path) -> Service:
     for wanted in ("image", "healthcheck", "networks", "user"):
         if wanted not in keys:
             raise ConfigError(f"the key {wanted}", got="none", where=where)
+    if not re.fullmatch(r"\d+:\d+", str(keys["user"])):
+        raise ConfigError("a user and a group by number, as 1000:1000", got=keys["user"], where=where)
     return Service(
         name=name,
         image=keys["image"],

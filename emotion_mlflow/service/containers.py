@@ -14,6 +14,8 @@ from emotion_mlflow.service.compose import Health, Service, Stack
 LABEL = "emotion-mlflow.stack"
 NANO = 1_000_000_000
 LOOKS_PER_SECOND = 2
+RESTARTS = 3
+"""More than these while it is waited for, and it won't come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,11 +192,13 @@ def wait_until_well(
     container: Any, service: str, *, until: float, clock: Callable[[], float] = time.monotonic
 ) -> State:
     """The service, healthy. Raises StackError when it is not by `until`, or gave up before."""
+    before = state_of(container, service).restarts
     while True:
         seen = state_of(container, service)
         if seen.well:
             return seen
-        gave_up = seen.state in ("exited", "dead") or seen.health == "unhealthy" or seen.restarts > 3
+        again = seen.restarts - before
+        gave_up = seen.state in ("exited", "dead") or seen.health == "unhealthy" or again > RESTARTS
         if gave_up or clock() > until:
             raise StackError(f"a healthy {service}", got=_why(seen, container), where="`emotion-mlflow stack logs`")
         time.sleep(1 / LOOKS_PER_SECOND)

@@ -10,7 +10,7 @@ from pathlib import Path
 from emotion_mlflow.errors import ConfigError
 
 CONTAINER_USER = 10001
-"""Who the containers run as where root starts them, and who must be able to read the files then."""
+"""Who the containers run as where root starts them."""
 LETTERS = 32
 """Random bytes in each: 256 bits."""
 _SEVERAL = frozenset(("store_users",))
@@ -22,8 +22,8 @@ def owner() -> str:
     return f"{user}:{os.getegid()}" if user else f"{CONTAINER_USER}:{CONTAINER_USER}"
 
 
-def ensure(files: Mapping[str, Path]) -> list[str]:
-    """Makes the files that are not there, mode 0600 in a folder 0700, and says which.
+def ensure(files: Mapping[str, Path], user: str) -> list[str]:
+    """Makes the files that are not there, mode 0600 in a folder 0700, and says which; root gives them to `user`.
 
     A file that is there stays as it is. Raises ConfigError for one that is empty or that others may read.
     """
@@ -36,7 +36,7 @@ def ensure(files: Mapping[str, Path]) -> list[str]:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.parent.chmod(0o700)
         text = _store_users(files["store_key"]) if name == "store_users" else secrets.token_urlsafe(LETTERS)
-        _write(file, text)
+        _write(file, text, user)
         made.append(name)
     return made
 
@@ -59,8 +59,9 @@ def _store_users(key: Path) -> str:
     return json.dumps({"identities": [user]}, indent=1)
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: str, user: str) -> None:
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
         out.write(text + "\n")
     if not os.geteuid():
-        os.chown(file, CONTAINER_USER, CONTAINER_USER)
+        owner, _, group = user.partition(":")
+        os.chown(file, int(owner), int(group or owner))

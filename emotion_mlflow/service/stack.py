@@ -69,7 +69,7 @@ def up(place: Place, *, say: Say, rebuild: bool = False, patience: float = PATIE
     """
     description = place.description()
     client = engine.connect()
-    made = keys.ensure(description.secrets)
+    made = keys.ensure(description.secrets, description.services[0].user)
     if made:
         say(f"made {len(made)} secrets in {place.secrets}")
     images = {

@@ -112,7 +112,7 @@ def supplies(pytestconfig, own):
 def download_wheels(kept):
     wheels, requirements = kept / "wheels", HERE.parents[1] / "docker" / "server" / "requirements.txt"
     version = re.search(r"chrislusf/seaweedfs:([\d.]+)", COMPOSE.read_text())[1]
-    asked = requirements.read_text() + version
+    asked = f"{requirements.read_text()}\nseaweedfs-bin=={version}\nhatchling\n"
     if (kept / "asked").is_file() and (kept / "asked").read_text() == asked:
         return
     if sys.version_info[:2] != (3, 11):

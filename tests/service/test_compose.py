@@ -99,6 +99,7 @@ def test_a_top_key_that_would_be_dropped_is_refused(written):
         ({"volumes": ["gone:/there"]}, "a volume the file declares"),
         ({"networks": ["front"]}, "a network the file declares"),
         ({"secrets": ["key"]}, "a secret the file declares"),
+        ({"user": "me"}, "a user and a group by number"),
         ({"command": "one line"}, "a list of words"),
         ({"depends_on": ["two"]}, "condition: service_healthy"),
         ({"depends_on": {"two": {"condition": "service_healthy"}}}, "dependencies that end"),
