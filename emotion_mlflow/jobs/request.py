@@ -50,7 +50,7 @@ class TrainRequest:
                 raise DataError(f"labels for {', '.join(missing)}", got="none", where=name)
             changes["model.tasks"] = self.tasks
         if self.weights != AUTO:
-            changes["model.weights"] = self.weights
+            changes["model.weights"] = _from_anywhere(self.weights)
         data = replace(self.data, selected_on_test=config.data.selected_on_test)
         return replace(config, data=data).override(changes)
 
@@ -62,7 +62,8 @@ class TrainRequest:
         _check_faces(self.data.data, self.data.data_format, self.show_faces)
         weights = config.model.weights
         if weights not in ("imagenet", "none") and not Path(weights).is_file():
-            raise WeightsError("imagenet, none, or a .weights.h5 file that exists", got=weights, where="--weights")
+            said = weights if self.weights == AUTO else self.weights
+            raise WeightsError("imagenet, none, or a .weights.h5 file that exists", got=said, where="--weights")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,11 @@ class EvaluateRequest:
             raise ConfigError(f"a split of {', '.join(splits)}", got=self.split, where="--split")
         DataConfig(max_rejected=self.max_rejected)
         _check_faces("demo" if self.data == AUTO else self.data, self.data_format, self.show_faces)
+
+
+def _from_anywhere(weights: str) -> str:
+    """A file in full, so that a run goes on from another folder too."""
+    return weights if weights in ("imagenet", "none") else str(Path(weights).expanduser().resolve())
 
 
 def _check_faces(data: str, data_format: str, show_faces: str) -> None:

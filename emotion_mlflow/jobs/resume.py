@@ -6,10 +6,12 @@ The request is a tag of the run from its first moment, so that a run killed at a
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from emotion_mlflow.config import AUTO, DataConfig, RunConfig
-from emotion_mlflow.errors import ConfigError, DataError, ModelError
+from emotion_mlflow.errors import ConfigError, DataError, ModelError, WeightsError
+from emotion_mlflow.jobs.cell import weights_digest_of
 from emotion_mlflow.jobs.request import TrainRequest
 from emotion_mlflow.tracking.stored import StoredRun
 
@@ -25,17 +27,18 @@ class TakenUp:
     data_digest: str
 
 
-def request_tag(request: TrainRequest, config: RunConfig, *, data_digest: str) -> str:
+def request_tag(request: TrainRequest, config: RunConfig, *, data_digest: str, weights_digest: str) -> str:
     """JSON of all that decides the rest of the run."""
     kept = {name: getattr(request, name) for name in ("model_name", "register", "show_faces")}
-    return json.dumps({"config": config.to_params(), "data_digest": data_digest, **kept})
+    inputs = {"data_digest": data_digest, "weights_digest": weights_digest}
+    return json.dumps({"config": config.to_params(), **inputs, **kept})
 
 
 def take_up(request: TrainRequest, stored: StoredRun, *, experiment: str) -> TakenUp:
     """The run's own request and configuration; `request` gives place and caches only.
 
     `experiment`: the name of the run's. ConfigError where the run is finished or something else was said beside it,
-    ModelError where it is no training of ours.
+    ModelError where it is no training of ours, WeightsError where the starting weights have changed since.
     """
     if stored.status == "FINISHED":
         raise ConfigError("a run that is not finished", got="FINISHED", where=f"--resume {stored.run_id}")
@@ -43,11 +46,12 @@ def take_up(request: TrainRequest, stored: StoredRun, *, experiment: str) -> Tak
         asked = json.loads(stored.tags[TAG])
         config = RunConfig.from_params(asked["config"])
         kept = {name: asked[name] for name in ("model_name", "register", "show_faces")}
-        digest = str(asked["data_digest"])
+        digest, weights = str(asked["data_digest"]), str(asked["weights_digest"])
     except (KeyError, ValueError, TypeError):
         raise ModelError("a training run of this version", got="another", where=f"run {stored.run_id}") from None
     for flag, said, known in _disagreements(request, config, {**kept, "experiment": experiment}):
         raise ConfigError(f"{known}, as in the run that goes on", got=said, where=flag)
+    _require_same_weights(config, weights)
     whole = replace(
         request,
         backbone=config.model.backbone,
@@ -66,11 +70,18 @@ def require_same_data(taken: TakenUp, digest: str) -> None:
         raise DataError(expected, got=f"others ({digest[:12]})", where=taken.config.data.data)
 
 
+def _require_same_weights(config: RunConfig, digest: str) -> None:
+    """A checkpoint holds what was learnt; features of a still backbone would come from other weights."""
+    found = weights_digest_of(config.model.backbone, config.model.weights)
+    if found != digest:
+        expected = f"the weights the run began with ({digest[:12]})"
+        raise WeightsError(expected, got=f"others ({found[:12]})", where=config.model.weights)
+
+
 def _disagreements(
     request: TrainRequest, config: RunConfig, kept: dict[str, Any]
 ) -> Iterator[tuple[str, object, object]]:
     """(flag, what was said, what the run has); a default counts as not said, since `mlflow run` says them all."""
-    flat = config.to_params()
     said: list[tuple[str, object, object, object]] = [
         ("--backbone", request.backbone, "resnet50", config.model.backbone),
         ("--recipe", request.recipe, AUTO, config.recipe),
@@ -84,7 +95,26 @@ def _disagreements(
     for each in fields(DataConfig):
         flag = f"--{each.name.replace('_', '-')}"
         said.append((flag, getattr(request.data, each.name), each.default, getattr(config.data, each.name)))
-    said += [(name, str(value), None, flat.get(name)) for name, value in request.overrides.items()]
     for flag, value, default, known in said:
-        if value not in (default, known):
+        if value not in (default, known) and not _same_place(value, known):
             yield flag, value, known
+    flat = config.to_params()
+    for name, value in request.overrides.items():
+        if not _is_set(config, name, value):
+            yield name, value, flat[name]
+
+
+def _same_place(said: object, known: object) -> bool:
+    """Folders and files stand in a run in full; beside it they may be typed as seen from here."""
+    both = isinstance(said, str) and isinstance(known, str) and Path(known).is_absolute()
+    return both and Path(str(said)).expanduser().resolve() == Path(str(known))
+
+
+def _is_set(config: RunConfig, name: str, value: object) -> bool:
+    """Whether a setting, as typed (`1e-3`), is the run's (`0.001`); ConfigError where there is no such setting."""
+    try:
+        return config.override({name: value}) == config
+    except ConfigError:
+        if name not in config.to_params():
+            raise
+        return False

@@ -102,7 +102,7 @@ def _first_tags(request: TrainRequest, config: RunConfig, *, name: str, data_dig
         "recipe": config.recipe,
         "data_name": name,
         "cell_digest": cell_digest(config, data_digest=data_digest, weights_digest=weights),
-        TAG: request_tag(request, config, data_digest=data_digest),
+        TAG: request_tag(request, config, data_digest=data_digest, weights_digest=weights),
     }
     return tags | ({PARENT: request.parent_run} if request.parent_run else {})
 
