@@ -3,10 +3,9 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from emotion_mlflow.comparison.diagnosis import is_collapsed, predicted_shares
+from emotion_mlflow.comparison.diagnosis import collapse, predicted_shares
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import NO_WINNER, Advice, Row
-from emotion_mlflow.labels import EXPRESSIONS
 
 CLEARLY_CHEAPER = 1.25
 """Factor from which a cost is worth a sentence."""
@@ -48,17 +47,14 @@ def _winners(rows: Sequence[Row]) -> Iterator[Advice]:
 
 def _collapsed(materials: Mapping[str, Sequence[Material]]) -> Iterator[Advice]:
     for name, versions in materials.items():
-        gone = [one for one in versions if is_collapsed(one)]
-        if not gone:
-            continue
-        shares = predicted_shares(gone[0])
-        if shares is not None:
+        told = [text for one in versions if (text := collapse(one)) is not None]
+        shares = predicted_shares(versions[0])
+        if told and shares is not None:
             yield Advice(
                 side=name,
                 kind="avoid",
-                text=f"Avoid {name} because it collapsed: {len(gone)} of {len(versions)} versions "
-                f"answer {EXPRESSIONS[int(shares.argmax())]} for nearly every face.",
-                figure=f"share of one answer on test faces {shares.max():.3f}",
+                text=f"Avoid {name} because it collapsed: {len(told)} of {len(versions)} versions did; one {told[0]}.",
+                figure=f"largest share of one answer on test faces {shares.max():.3f}",
             )
 
 
@@ -83,17 +79,25 @@ def _cheaper(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Advice]:
 
 def _faults(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Advice]:
     for name in names:
-        for row in rows:
-            cell = row.values.get(name)
-            value = cell.value if cell else None
-            if row.split != "test" or not isinstance(value, float):
-                continue
-            if row.metric == "ece" and value > POOR_CALIBRATION:
-                text = f"Avoid {name} where probabilities are used, because they are badly calibrated."
-                yield Advice(side=name, kind="avoid", text=text, figure=f"{row.name} {value:.3f}")
-            if row.metric.startswith("f1_") and value < RARELY_FOUND:
-                text = f"Avoid {name} because it hardly ever finds {row.metric.removeprefix('f1_')}."
-                yield Advice(side=name, kind="avoid", text=text, figure=f"{row.name} {value:.3f}")
+        figures = [(row, row.values[name].value) for row in rows if row.split == "test" and name in row.values]
+        poor = [f"{row.name} {value:.3f}" for row, value in figures if row.metric == "ece" and _above(value)]
+        if poor:
+            text = f"Avoid {name} where probabilities are used, because they are badly calibrated."
+            yield Advice(side=name, kind="avoid", text=text, figure=poor[0])
+        rare = [(row, value) for row, value in figures if row.metric.startswith("f1_") and _below(value)]
+        if rare:
+            missed = ", ".join(row.metric.removeprefix("f1_") for row, _ in rare)
+            told = "; ".join(f"{row.name} {value:.3f}" for row, value in rare)
+            text = f"Avoid {name} because it hardly ever finds {missed}."
+            yield Advice(side=name, kind="avoid", text=text, figure=told)
+
+
+def _above(value: object) -> bool:
+    return isinstance(value, float) and value > POOR_CALIBRATION
+
+
+def _below(value: object) -> bool:
+    return isinstance(value, float) and value < RARELY_FOUND
 
 
 def _nothing_separates(rows: Sequence[Row], names: Sequence[str]) -> Advice:

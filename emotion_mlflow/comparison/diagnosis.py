@@ -1,6 +1,7 @@
 """What went well or wrong in a training, in plain words, from its history and its answers. Used by the comparison."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,12 @@ from emotion_mlflow.labels import EXPRESSIONS
 
 COLLAPSED_SHARE = 0.9
 """Share of faces with one and the same answer from which a model is called collapsed."""
+UNUSED_SHARE = 0.005
+"""Share of faces below which an expression counts as never answered; more than half of them: collapsed."""
+ONE_CLASS_F1 = 0.06
+"""Macro F1 of 8 classes that a constant answer does not pass: 2 p / (1 + p) / 8 for a class of share p up to .3."""
+LEARNT = 0.3
+"""Training accuracy from which chance on validation faces is a collapse, and not a training that has not begun."""
 CHANCE_KAPPA = 0.02
 """Agreement with the truth that is no better than a constant answer's."""
 OVERFITTING_GAP = 0.15
@@ -37,24 +44,37 @@ def predicted_shares(material: Material) -> np.ndarray | None:
     return np.bincount(probabilities.argmax(axis=1), minlength=len(EXPRESSIONS)) / len(probabilities)
 
 
-def is_collapsed(material: Material) -> bool:
-    """One class for nearly every face, and no agreement with the truth beyond a constant answer's."""
+def collapse(material: Material) -> str | None:
+    """How the saved model's answers collapsed, in words; None where they did not."""
     shares = predicted_shares(material)
+    if shares is None:
+        return None
     kappa = material.metrics.get("final/test/expression/kappa", 0.0)
-    return shares is not None and shares.max() >= COLLAPSED_SHARE and kappa < CHANCE_KAPPA
+    agrees = f"kappa {kappa:.3f}"
+    if shares.max() >= COLLAPSED_SHARE and kappa < CHANCE_KAPPA:
+        return f"answers {EXPRESSIONS[int(shares.argmax())]} for {shares.max():.1%} of the test faces ({agrees})"
+    true = material.answers.expression_true
+    present = np.bincount(true[true >= 0], minlength=len(EXPRESSIONS)) > 0
+    unused = present & (shares < UNUSED_SHARE)
+    if 2 * unused.sum() <= present.sum():
+        return None
+    used = " and ".join(EXPRESSIONS[label] for label in np.argsort(-shares) if shares[label] >= UNUSED_SHARE)
+    return f"answers nothing but {used}: {unused.sum()} of {present.sum()} expressions are never answered ({agrees})"
 
 
-def _collapse(material: Material) -> list[tuple[str, str]]:
-    shares = predicted_shares(material)
-    if shares is None or not is_collapsed(material):
-        return []
-    return [
-        (
+def _collapse(material: Material) -> Iterator[tuple[str, str]]:
+    if (told := collapse(material)) is not None:
+        yield "collapsed", f"collapsed: {told}"
+    f1, accuracy = (
+        _column(material.history, f"{name}") for name in ("val/expression/macro_f1", "val/expression/accuracy")
+    )
+    learnt = _column(material.history, "train/expression/accuracy")
+    if len(f1) and len(learnt) and f1[-1] < ONE_CLASS_F1 and learnt[-1] > LEARNT:
+        yield (
             "collapsed",
-            f"collapsed to one class: answers {EXPRESSIONS[int(shares.argmax())]} for {shares.max():.1%} of the test "
-            f"faces (kappa {material.metrics.get('final/test/expression/kappa', math.nan):.3f}, as a constant answer)",
+            f"collapsed on validation faces as it learnt: in its last epoch accuracy {accuracy[-1]:.3f} and macro F1 "
+            f"{f1[-1]:.3f} there, as one answer for every face would have, with {learnt[-1]:.3f} on training faces",
         )
-    ]
 
 
 def _divergence(material: Material) -> list[tuple[str, str]]:
@@ -80,7 +100,7 @@ def _overfitting(material: Material) -> list[tuple[str, str]]:
 def _convergence(material: Material) -> list[tuple[str, str]]:
     """The score that picked the best epoch was still rising when the epochs ran out."""
     scores = _column(material.history, "val/selection_score")
-    if is_collapsed(material) or not len(scores) or material.metrics.get("stopped_early"):
+    if collapse(material) or not len(scores) or material.metrics.get("stopped_early"):
         return []
     if material.best_epoch < len(scores) - len(scores) // 10:
         return []

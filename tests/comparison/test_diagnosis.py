@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from emotion_mlflow.comparison.diagnosis import diagnose, is_collapsed
+from emotion_mlflow.comparison.diagnosis import collapse, diagnose
 from emotion_mlflow.comparison.rows import rates_in_words
 from emotion_mlflow.metrics.suite import suite
 
@@ -29,8 +29,7 @@ def collapsed(material):
 
 
 def test_one_class_for_every_face_is_called_a_collapse_with_class_and_share(collapsed):
-    assert is_collapsed(collapsed)
-    assert "collapsed to one class: answers fear for 100.0% of the test faces" in texts(collapsed)
+    assert "collapsed: answers fear for 100.0% of the test faces (kappa 0.000)" in texts(collapsed)
 
 
 def test_a_skewed_set_that_is_answered_well_is_no_collapse(material):
@@ -40,7 +39,7 @@ def test_a_skewed_set_that_is_answered_well_is_no_collapse(material):
     probabilities = np.where(np.arange(8) == truth[:, None], 0.93, 0.01)
     answers = replace(one.answers, expression_true=truth, probabilities=probabilities)
     skewed = replace(one, answers=answers, metrics={f"final/test/{k}": v for k, v in suite(answers).items()})
-    assert not is_collapsed(skewed)
+    assert collapse(skewed) is None
 
 
 def test_a_training_without_faults_is_healthy(material):
@@ -88,3 +87,31 @@ def test_learning_rate_drops_are_told_with_their_epochs(material, history):
 def test_the_learning_rate_is_told_in_words(material, history, rates, schedule, words):
     one = material(1, "resnet50", history=history(learning_rate=rates), params={"training.schedule": schedule})
     assert rates_in_words(one) == words
+
+
+def test_answers_of_two_expressions_only_are_a_collapse_too(material):
+    one = material(1, "resnet50")
+    label = np.where(np.arange(len(one.ids)) % 2, 1, 3)  # happy and surprise by turns
+    probabilities = np.where(np.arange(8) == label[:, None], 0.65, 0.05)
+    assert collapse(replace(one, answers=replace(one.answers, probabilities=probabilities))).startswith(
+        "answers nothing but happy and surprise: 6 of 8 expressions are never answered"
+    )
+
+
+def test_the_published_collapse_is_recognised_in_the_history(material, history):
+    """Real faces, recipe published, ResNet50: the last epoch's figures."""
+    columns = {
+        "val/expression/macro_f1": [0.050, 0.099, 0.029],
+        "val/expression/accuracy": [0.248, 0.297, 0.126],
+        "train/expression/accuracy": [0.495, 0.615, 0.677],
+    }
+    told = texts(material(1, "resnet50", history=history(**columns)))
+    assert "in its last epoch accuracy 0.126 and macro F1 0.029 there" in told
+    assert "with 0.677 on training faces" in told
+
+
+def test_a_training_that_has_not_begun_to_learn_is_no_collapse(material, history):
+    columns = {"val/expression/macro_f1": [0.03] * 3, "val/expression/accuracy": [0.13] * 3}
+    assert "collapsed" not in texts(
+        material(1, "resnet50", history=history(**columns, **{"train/expression/accuracy": [0.14] * 3}))
+    )
