@@ -165,7 +165,8 @@ def variables(docker_host, client, own, supplies, port):
 
 def stand_ins(client, supplies):
     repository, _, tag = DEBIAN.partition(":")
-    client.api.import_image(str(supplies / "debian.tar"), repository=repository, tag=tag or "latest")
+    if not engine.image_id(client, DEBIAN):
+        client.api.import_image(str(supplies / "debian.tar"), repository=repository, tag=tag or "latest")
     names = {"STACK_BASE_IMAGE": DEBIAN}
     for part in ("database", "store"):
         how = Build(context=HERE / "standins" / part, arguments={"BASE_IMAGE": DEBIAN})
