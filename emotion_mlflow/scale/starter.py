@@ -119,21 +119,21 @@ class LocalStarter:
 
 
 def train_arguments(request: TrainRequest, *, parent_run: str, resume: str = "") -> list[str]:
-    """The words after `emotion-mlflow` that ask for this training; of a resumed one, place and caches only."""
+    """The words after `emotion-mlflow` that ask for this training; of a resumed one, seed and caches only."""
+    overrides = dict(request.overrides)
     flags: dict[str, object] = {
+        "rng-seed": overrides.pop(SEED, 0),  # its default says 0, against which a resumed run's own is held
         "cache-dir": request.cache_dir,
         "cache-limit": request.cache_limit,
         "parent-run": parent_run,
     }
     if resume:
         return ["train", *_flags({**flags, "resume": resume}), "--json"]
-    overrides = dict(request.overrides)
     flags |= {
         "backbone": request.backbone,
         "recipe": request.recipe,
         "weights": f"{request.backbone}={request.weights}" if "=" in request.weights else request.weights,
         "tasks": ",".join(request.tasks) or AUTO,
-        "rng-seed": overrides.pop(SEED, 0),
         "data": request.data.data,
         "data-format": request.data.data_format,
         "split-seed": request.data.split_seed,

@@ -52,11 +52,14 @@ def test_a_training_is_asked_for_exactly_what_the_cell_says(tmp_path, weights):
     assert replace(got, overrides={}) == replace(asked, overrides={})
 
 
-def test_a_resumed_training_is_told_its_run_and_where_the_caches_are(tmp_path):
-    request = TrainRequest(backbone="efficientnetb0", recipe="probe", cache_dir=tmp_path, cache_limit=2.5)
+def test_a_resumed_training_is_told_its_run_its_seed_and_where_the_caches_are(tmp_path):
+    settings = {"training.epochs": 2, "training.rng_seed": 4}
+    place = {"cache_dir": tmp_path, "cache_limit": 2.5}
+    request = TrainRequest(backbone="efficientnetb0", recipe="probe", overrides=settings, **place)
     got = understood(train_arguments(request, parent_run="f00d", resume="beef"))
     assert (got.resume, got.parent_run, got.cache_dir, got.cache_limit) == ("beef", "f00d", tmp_path, 2.5)
     assert (got.backbone, got.recipe) == ("resnet50", "auto")  # as if unsaid: the run knows
+    assert got.overrides == {"training.rng_seed": 4}  # for this flag its default counts as said
 
 
 @pytest.fixture
