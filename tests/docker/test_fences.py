@@ -124,7 +124,7 @@ def test_a_secret_is_in_no_command_line(up):
         assert file.read_text().strip() not in processes, file.name
 
 
-def test_only_the_s3_port_of_the_store_and_the_port_of_the_database_answer_the_server(up):
+def test_of_the_store_only_s3_and_its_grpc_port_answer_the_server_and_of_the_database_its_own(up):
     script = (
         "import socket\n"
         "for host in ('store', 'database'):\n"
@@ -133,7 +133,11 @@ def test_only_the_s3_port_of_the_store_and_the_port_of_the_database_answer_the_s
         "            door.settimeout(2)\n"
         "            if door.connect_ex((host, port)) == 0: print(host, port)\n"
     )
-    assert up.inside("server", "python", "-c", script)[1].splitlines() == ["store 8333", "database 5432"]
+    assert up.inside("server", "python", "-c", script)[1].splitlines() == [
+        "store 8333",
+        "store 18333",
+        "database 5432",
+    ]
 
 
 def test_the_store_gives_nothing_without_the_key(up):
