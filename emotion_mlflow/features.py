@@ -1,6 +1,7 @@
 """Frozen-backbone features, computed once a face and its mirror image, and cached by content. Used by the job."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Callable
@@ -10,11 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from emotion_mlflow.config import ModelConfig
+from emotion_mlflow.data.npy import kept_array
 from emotion_mlflow.models.build import Parts
 
 Progress = Callable[[int, int], None]
 
 BATCH = 64
+
+_log = logging.getLogger(__name__)
 
 
 def compute_features(
@@ -31,11 +35,24 @@ def compute_features(
     and its preprocessing, so heads with other settings find the same file.
     """
     file = cache_dir / "features" / f"{_key(parts, contents)}.npy"
-    if not file.exists():
+    kept = _kept(file, (len(pixels), 2, parts.heads.input.shape[-1]))
+    if kept is None:
+        kept = _forward(parts, pixels, progress)
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write(file, _forward(parts, pixels, progress))
+        _write(file, kept)
     os.utime(file)
-    return np.load(file, allow_pickle=False)
+    return kept
+
+
+def _kept(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The features of an earlier call; None where there are none or the file is damaged, which is said."""
+    if not file.exists():
+        return None
+    array = kept_array(file, shape=shape, dtype=np.float32)
+    if array is None:
+        _log.warning("the kept features %s are damaged: they are computed again", file)
+        return None
+    return np.array(array)
 
 
 def _forward(parts: Parts, pixels: np.ndarray, progress: Progress | None) -> np.ndarray:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def load_trunk(name: str, *, weights: str, image_size: int) -> Trunk:
     else:
         network = make(include_top=False, weights=None, input_shape=shape)
         if weights != "none":
-            _load_file(network, Path(weights), name)
+            load_weights(network, Path(weights), name)
     untrained = tuple(layer.name for layer in norm_layers(network) if _is_untrained(layer))
     return Trunk(
         name=name,
@@ -102,13 +103,22 @@ def _with_imagenet(make: type, shape: tuple[int, int, int], name: str) -> keras.
         ) from None
 
 
-def _load_file(network: keras.Model, file: Path, name: str) -> None:
+def load_weights(network: keras.Model, file: Path, name: str) -> None:
+    """Fills the network from a .weights.h5 file; WeightsError where it does not fit, is damaged or leads elsewhere.
+
+    `name` is the backbone's, for the message.
+    """
     if not file.is_file():
         raise WeightsError("imagenet, none, or a .weights.h5 file that exists", got=str(file), where="--weights")
     if not file.name.endswith(".weights.h5"):
         raise WeightsError("a file named *.weights.h5, as Keras saves weights", got=file.name, where="--weights")
     try:
-        network.load_weights(file)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            network.load_weights(file)
+        for warning in warned:  # Keras only warns of a layer that the file leaves out
+            if not issubclass(warning.category, DeprecationWarning | ResourceWarning):
+                raise ValueError(warning.message)
     except Exception as error:  # noqa: BLE001  h5py and Keras raise ValueError, OSError, KeyError and others by the kind of damage
         reason = " ".join(str(error).split())[:120]
         raise WeightsError(f"a weights file that fits {name}", got=reason, where=file) from None

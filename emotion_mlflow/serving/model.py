@@ -56,7 +56,9 @@ class AffectModel(mlflow.pyfunc.PythonModel):
         _agree("format", FORMAT, self.card["format"])
         _agree("label order", list(EXPRESSIONS), self.card["expressions"])
         _agree("digest of network", self.card["network_sha256"], hashlib.sha256(network.read_bytes()).hexdigest())
-        self.network = keras.saving.load_model(network, compile=False, safe_mode=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Skipping")  # Keras would go on without a layer's weights
+            self.network = keras.saving.load_model(network, compile=False, safe_mode=True)
         self._check_network()
         self.size = int(self.card["image_size"])
         self.tasks = [task for task in TASKS if task in self.card["tasks"]]
@@ -136,15 +138,10 @@ def read_picture(item: Any, number: int) -> Image.Image:
             raise ValueError(f"expected base64 of an image file; got other text in item {number}") from None
     if not isinstance(item, bytes | bytearray):
         return _from_pixels(item, number)
-    picture = _opened(item, number)
-    if picture.width * picture.height > LARGEST_PICTURE:
-        raise ValueError(f"expected at most {LARGEST_PICTURE} pixels; got {picture.size} in item {number}")
-    if picture.mode in ("F", "I") or picture.mode.startswith("I;"):
-        raise ValueError(f"expected 8 bits a channel; got mode {picture.mode} in item {number}")
-    try:
-        return picture.convert("RGB")
-    except Exception:  # noqa: BLE001  see _opened
-        raise _no_picture(item, number) from None
+    with warnings.catch_warnings():
+        # odd tags harm nobody, and a bomb is refused by a limit lower than Pillow's
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        return _decoded(item, number)
 
 
 def fit_picture(picture: Image.Image, size: int) -> Image.Image:
@@ -152,11 +149,21 @@ def fit_picture(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.BILINEAR)
 
 
+def _decoded(content: bytes | bytearray, number: int) -> Image.Image:
+    picture = _opened(content, number)
+    if picture.width * picture.height > LARGEST_PICTURE:
+        raise ValueError(f"expected at most {LARGEST_PICTURE} pixels; got {picture.size} in item {number}")
+    if picture.mode in ("F", "I") or picture.mode.startswith("I;"):
+        raise ValueError(f"expected 8 bits a channel; got mode {picture.mode} in item {number}")
+    try:
+        return picture.convert("RGB")
+    except Exception:  # noqa: BLE001  see _opened
+        raise _no_picture(content, number) from None
+
+
 def _opened(content: bytes | bytearray, number: int) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the caller's own limit is lower
-            return Image.open(io.BytesIO(content), formats=FORMATS)
+        return Image.open(io.BytesIO(content), formats=FORMATS)
     except Exception:  # noqa: BLE001  on damaged files Pillow's decoders raise nearly anything
         raise _no_picture(content, number) from None
 

@@ -170,3 +170,38 @@ def test_efficientnetb0_s_file_is_whole(shared):
 def test_one_backbone_s_real_file_does_not_fit_another(shared):
     with pytest.raises(WeightsError, match="expected a weights file that fits mobilenetv3small; got"):
         load(weights=shared / "weights" / EFFICIENTNET_FILE)
+
+
+@pytest.mark.parametrize(
+    "lie", ["external link", "linked group", "external storage", "virtual", "endless", "a layer gone"]
+)
+def test_a_weights_file_that_lies_is_refused(weights_file, tmp_path, lie):
+    import h5py
+
+    file, outside = tmp_path / "lie.weights.h5", tmp_path / "secret.h5"
+    file.write_bytes(weights_file.read_bytes())
+    place = "layers/conv2d/vars/0"
+    with h5py.File(file, "r+") as stored:
+        shape = stored[place].shape
+        with h5py.File(outside, "w") as secret:
+            secret["numbers"] = np.full(shape, 7.0, np.float32)
+        del stored[place]
+        if lie == "external link":
+            stored[place] = h5py.ExternalLink(str(outside), "numbers")
+        elif lie == "linked group":
+            del stored["layers/conv2d"]
+            stored["layers/conv2d"] = h5py.ExternalLink(str(outside), "/")
+        elif lie == "external storage":
+            stored.create_dataset(place, shape, "<f4", external=[(str(outside), 0, int(np.prod(shape)) * 4)])
+        elif lie == "virtual":
+            layout = h5py.VirtualLayout(shape, "<f4")
+            layout[...] = h5py.VirtualSource(str(outside), "numbers", shape=shape)
+            stored.create_virtual_dataset(place, layout)
+        elif lie == "endless":
+            stored.create_dataset(place, (10**6, 10**6), "f4", chunks=(64, 64))
+        else:
+            del stored["layers/conv2d"]
+    # Keras refuses all but the last, of which it only warns
+    words = "Skipping" if lie == "a layer gone" else "could not be loaded|Not allowed"
+    with pytest.raises(WeightsError, match=f"fits mobilenetv3small; got .*({words})"):
+        load(weights=file)
