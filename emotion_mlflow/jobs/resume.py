@@ -9,13 +9,16 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from emotion_mlflow.config import AUTO, DataConfig, RunConfig
+from emotion_mlflow.config import AUTO, DataConfig, RunConfig, TrainingConfig
 from emotion_mlflow.errors import ConfigError, DataError, ModelError, WeightsError
 from emotion_mlflow.jobs.cell import weights_digest_of
 from emotion_mlflow.jobs.request import TrainRequest
 from emotion_mlflow.tracking.stored import StoredRun
 
 TAG = "request"
+
+_ALWAYS_SAID = {"training.rng_seed": TrainingConfig.rng_seed}
+"""Settings whose flag has a value as its default, not `auto`: that value counts as not said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +103,7 @@ def _disagreements(
             yield flag, value, known
     flat = config.to_params()
     for name, value in request.overrides.items():
-        if not _is_set(config, name, value):
+        if value != _ALWAYS_SAID.get(name) and not _is_set(config, name, value):
             yield name, value, flat[name]
 
 
