@@ -17,9 +17,6 @@ from emotion_mlflow.tracking.stored import StoredRun
 
 TAG = "request"
 
-UNSAID = {"training.rng_seed": 0}
-"""Flags of settings whose default is a value and not `auto`."""
-
 _ALWAYS_SAID = {"training.rng_seed": TrainingConfig.rng_seed}
 """Settings whose flag has a value as its default, not `auto`: that value counts as not said."""
 
