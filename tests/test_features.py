@@ -112,3 +112,11 @@ def test_progress_is_told_in_faces(parts, tmp_path):
     told = []
     compute(parts, tmp_path, progress=lambda done, of: told.append((done, of)))
     assert told == [(3, 3)]
+
+
+def test_damaged_kept_features_are_computed_again_and_said(parts, tmp_path, caplog):
+    first = compute(parts, tmp_path)
+    (file,) = files(tmp_path)
+    file.write_bytes(file.read_bytes()[:-4])
+    np.testing.assert_array_equal(compute(parts, tmp_path), first)
+    assert "are damaged: they are computed again" in caplog.text

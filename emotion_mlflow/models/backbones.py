@@ -116,7 +116,7 @@ def load_weights(network: keras.Model, file: Path, name: str) -> None:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             network.load_weights(file)
-        for warning in warned:  # Keras only warns of a layer that the file leaves out
+        for warning in warned:  # NumPy only warns where complex numbers lose their imaginary half
             if not issubclass(warning.category, DeprecationWarning | ResourceWarning):
                 raise ValueError(warning.message)
     except Exception as error:  # noqa: BLE001  h5py and Keras raise ValueError, OSError, KeyError and others by the kind of damage

@@ -57,7 +57,7 @@ class AffectModel(mlflow.pyfunc.PythonModel):
         _agree("label order", list(EXPRESSIONS), self.card["expressions"])
         _agree("digest of network", self.card["network_sha256"], hashlib.sha256(network.read_bytes()).hexdigest())
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", message="Skipping")  # Keras would go on without a layer's weights
+            warnings.filterwarnings("error", message="Skipping")  # a sound file lacks no group that Keras looks for
             self.network = keras.saving.load_model(network, compile=False, safe_mode=True)
         self._check_network()
         self.size = int(self.card["image_size"])

@@ -280,3 +280,24 @@ def test_the_served_file_s_own_lists_are_the_package_s():
     assert (served.EXPRESSIONS, served.TASKS, served.PIXEL_CENTRE) == (EXPRESSIONS, TASKS, PIXEL_CENTRE)
     assert served.FORMATS == pictures.FORMATS
     assert {facts.pixels for facts in BACKBONES.values()} | {"unit"} == set(served.PREPROCESSING)
+
+
+def test_a_card_with_a_null_is_refused_in_one_line(saved, tmp_path):
+    from emotion_mlflow.evaluate import load_saved
+
+    network, card = saved
+    (tmp_path / "card.json").write_text(json.dumps(json.loads(card.read_text()) | {"landmark_points": None}))
+    with pytest.raises(ModelError, match="expected a saved model of ours; got int"):
+        load_saved(network, tmp_path / "card.json")
+
+
+def test_an_odd_tag_in_a_picture_gives_no_warning():
+    from emotion_mlflow.serving.model import read_picture
+
+    tags = Image.Exif()
+    tags[270] = "text"
+    buffer = io.BytesIO()
+    picture().save(buffer, "TIFF", exif=tags)
+    content = buffer.getvalue()
+    place = content.index(b"\x0e\x01\x02\x00")  # tag 270, text; then its length
+    assert read_picture(content[: place + 4] + b"\xff\xff\xff\x0f" + content[place + 8 :], 0).size == (40, 30)
