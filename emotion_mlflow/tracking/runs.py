@@ -190,7 +190,7 @@ def _start(experiment: str, name: str, tags: Mapping[str, str], resume: str) -> 
 
 def _logged(client: mlflow.MlflowClient, run_id: str) -> Logged:
     data = client.get_run(run_id).data
-    epochs = client.get_metric_history(run_id, EVERY_EPOCH) if EVERY_EPOCH in data.metrics else []
+    epochs = client.get_metric_history(run_id, EVERY_EPOCH)
     at_the_end = {name for name in data.metrics if name.startswith(ONCE)}
     return Logged(params=set(data.params), scores=at_the_end, epochs={metric.step for metric in epochs})
 
