@@ -131,6 +131,12 @@ TRAIN = (
     ),
     Option(name="parent_run", kind=str, default="", help="Id of the run that holds this one."),
     Option(
+        name="sync_wait",
+        kind=float,
+        default=120.0,
+        help="Seconds to wait at the end for a tracking server that is away.",
+    ),
+    Option(
         name="set",
         kind=str,
         default="",
@@ -244,6 +250,14 @@ GRID = (
     Option(name="compare", kind=bool, default=False, help="Compare the backbones at the end."),
     _COMPARE_OUT,
     *(option for option in TRAIN if option.name not in _OF_ONE_CELL),
+)
+
+SYNC = (next(option for option in _PLACE if option.name == "cache_dir"), _TRACKING_URI)
+
+REAP = (
+    Option(name="older_than", kind=float, default=600.0, help="Seconds without a heartbeat."),
+    Option(name="dry_run", kind=bool, default=False, help="Show them and mark none."),
+    _TRACKING_URI,
 )
 
 ENTRY_POINTS: Mapping[str, tuple[Option, ...]] = {

@@ -40,8 +40,9 @@ from emotion_mlflow.models.build import Parts, build
 from emotion_mlflow.models.facts import backbone_facts
 from emotion_mlflow.reporter import Both, Reporter
 from emotion_mlflow.serving.model import FORMAT
-from emotion_mlflow.tracking import machine, registry, runs
+from emotion_mlflow.tracking import journaled, machine, registry, runs
 from emotion_mlflow.tracking.artifacts import write_artifacts
+from emotion_mlflow.tracking.journaled import JournaledRun
 from emotion_mlflow.tracking.stored import experiment_name, read_run
 from emotion_mlflow.train import Fitted, fit
 
@@ -57,7 +58,7 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
     started = time.perf_counter()
     request.check()
     runs.connect(request.tracking_uri)
-    taken = _take_up(request) if request.resume else None
+    taken = _take_up(request, reporter) if request.resume else None
     request = taken.request if taken else request
     read = read_faces(
         request.data.data,
@@ -72,24 +73,42 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
     config = taken.config if taken else request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
     config = replace(config, data=replace(config.data, data=_from_anywhere(config.data.data)))
     manifest, leaks = cut_faces(read, config.data, reporter)
-    with runs.open_run(
+    with journaled.open_run(
         experiment=request.experiment,
         tracking_uri=request.tracking_uri,
         name=f"{config.model.backbone} {config.recipe} seed {config.training.rng_seed}",
         tags=_first_tags(request, config, name=manifest.name, data_digest=digest),
+        cache_dir=request.cache_dir,
+        sync_wait=request.sync_wait,
+        tell=reporter.warn,
         resume=request.resume,
     ) as run:
         reporter.note(_summary(config, manifest))
         work = _Work(request=request, config=config, run=run, reporter=reporter)
         run.log_scores({"data/rejected": len(read.rejected), "data/leaks": leaks})
         try:
-            return work.through(manifest, digest, started)
+            outcome = work.through(manifest, digest, started)
         except BaseException:
             work.keep_history()
             raise
+    return replace(
+        outcome,
+        model_name=request.model_name if run.version else None,
+        model_version=run.version,
+        unsent=run.unsent,
+        seconds=time.perf_counter() - started,
+    )
 
 
-def _take_up(request: TrainRequest) -> TakenUp:
+def _take_up(request: TrainRequest, reporter: Reporter) -> TakenUp:
+    """What the run was asked for, once all that its earlier process wrote has reached the server."""
+    journaled.send_rest(
+        request.resume,
+        cache_dir=request.cache_dir,
+        tracking_uri=request.tracking_uri,
+        seconds=request.sync_wait,
+        tell=reporter.warn,
+    )
     stored = read_run(request.resume)
     return take_up(request, stored, experiment=experiment_name(stored))
 
@@ -111,7 +130,7 @@ def _first_tags(request: TrainRequest, config: RunConfig, *, name: str, data_dig
 class _Work:
     request: TrainRequest
     config: RunConfig
-    run: runs.Run
+    run: JournaledRun
     reporter: Reporter
     rows: list[dict[str, float]] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
@@ -134,13 +153,13 @@ class _Work:
             files = self._save(parts, faces, folder)
             scored = self._score(faces, *files, folder)
             scores = {name: value for one in scored.values() for name, value in one.named().items()}
-            version = self._finish(fitted, faces, parts, scored, scores, folder, files, started)
+            self._finish(fitted, faces, parts, scored, scores, folder, files, started)
         self._checkpoints.remove()
         cache.trim(self.request.cache_dir, limit_gb=self.request.cache_limit)
         return Outcome(
             run_id=self.run.run_id,
-            model_name=self.request.model_name if version else None,
-            model_version=version,
+            model_name=None,
+            model_version=None,
             backbone=config.model.backbone,
             recipe=config.recipe,
             seconds=time.perf_counter() - started,
@@ -159,20 +178,20 @@ class _Work:
         """See Sink."""
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        """See Sink: one request, not waited for."""
+        """See Sink: one line of the journal, one request."""
         self.rows.append(dict(row))
         self.run.log_epoch(row)
 
     def _log_start(self, manifest: Manifest) -> None:
         self.run.log_params({**self.config.to_params(), **machine.describe(self.request.command)})
-        self.run.client.log_text(self.run.run_id, yaml.safe_dump(as_dict(self.config)), "config.yaml")
-        self.run.client.log_text(self.run.run_id, manifest.rejected.to_csv(index=False), "rejected.csv")
+        self.run.log_text("config.yaml", yaml.safe_dump(as_dict(self.config)))
+        self.run.log_text("rejected.csv", manifest.rejected.to_csv(index=False))
 
     def _log_inputs(self, faces: Faces, parts: Parts) -> None:
         ids = {split: part.table["id"].tolist() for split, part in faces.parts.items()}
         for split, part in faces.parts.items():
             self.run.log_dataset(part, split=split, digest=faces.digests[split])
-        self.run.client.log_text(self.run.run_id, json.dumps(ids), "splits.json")
+        self.run.log_text("splits.json", json.dumps(ids))
         trunk = parts.trunk
         self.run.log_params(
             {
@@ -232,7 +251,7 @@ class _Work:
     def keep_history(self) -> None:
         """What a stopped training has: its epochs so far."""
         if self.rows:
-            self.run.client.log_text(self.run.run_id, pd.DataFrame(self.rows).to_csv(index=False), "history.csv")
+            self.run.log_text("history.csv", pd.DataFrame(self.rows).to_csv(index=False))
 
     def _examples(self, parts: Parts, manifest: Manifest, pixels: np.ndarray) -> Examples:
         inputs = pixels
@@ -294,7 +313,7 @@ class _Work:
         folder: Path,
         files: tuple[Path, Path],
         started: float,
-    ) -> str | None:
+    ) -> None:
         self.reporter.stage("logging artifacts")
         self.run.log_scores({**scores, **self.timings, **_cost(fitted, parts, files[0], started)})
         write_artifacts(
@@ -309,13 +328,12 @@ class _Work:
             tracking_uri=self.run.tracking_uri,
         )
         self.run.log_folder(folder / "artifacts")
-        uri = registry.log_model(self.run, network=files[0], card=files[1], example=example_picture())
+        model = registry.save_model(folder / "model", network=files[0], card=files[1], example=example_picture())
+        self.run.log_model(model)
         tags = self._version_tags(faces, parts, scored)
         self.run.set_tags(tags)
-        if not self.request.register:
-            return None
-        known = registry.version_of(self.run.run_id, self.request.model_name) if self.request.resume else None
-        return known or registry.register(uri, name=self.request.model_name, tags=tags)
+        if self.request.register:
+            self.run.register(name=self.request.model_name, tags=tags)
 
     def _version_tags(self, faces: Faces, parts: Parts, scored: Mapping[str, Scored]) -> dict[str, Any]:
         config, trunk = self.config, parts.trunk

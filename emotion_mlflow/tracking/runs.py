@@ -31,6 +31,9 @@ ONCE = ("final/", "cost/", "data/", "best_epoch", "epochs", "stopped_early")
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """How long the first request may take: a server that is away at the start is a mistake, told within 15 s."""
 
+SENDING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+"""How long a request of the journal's sender may take, which tries again by itself."""
+
 
 @dataclass(kw_only=True)
 class Logged:
@@ -107,16 +110,24 @@ def connect(tracking_uri: str | None) -> str:
     if tracking_uri:
         mlflow.set_tracking_uri(tracking_uri)
     uri = str(mlflow.get_tracking_uri())
-    held = {name: os.environ.get(name) for name in PATIENCE}
-    os.environ.update({name: value for name, value in PATIENCE.items() if held[name] is None})
+    with patient(PATIENCE):
+        try:
+            mlflow.MlflowClient().search_experiments(max_results=1)
+        except Exception as error:  # noqa: BLE001  requests, SQLAlchemy and MLflow each have their own
+            raise TrackingError("a tracking server that answers", got=_first_line(error), where=uri) from None
+    return uri
+
+
+@contextlib.contextmanager
+def patient(settings: Mapping[str, str] = SENDING) -> Iterator[None]:
+    """How long one request may take inside the block; what the user set stays."""
+    held = {name: os.environ.get(name) for name in settings}
+    os.environ.update({name: value for name, value in settings.items() if held[name] is None})
     try:
-        mlflow.MlflowClient().search_experiments(max_results=1)
-    except Exception as error:  # noqa: BLE001  requests, SQLAlchemy and MLflow each have their own; all mean the same here
-        raise TrackingError("a tracking server that answers", got=_first_line(error), where=uri) from None
+        yield
     finally:
         for name, value in held.items():
             os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
-    return uri
 
 
 @contextlib.contextmanager
@@ -141,7 +152,7 @@ def open_run(
             experiment_id=info.experiment_id,
             tracking_uri=uri,
             client=client,
-            logged=_logged(client, resume) if resume else Logged(),
+            logged=logged_by(client, resume) if resume else Logged(),
         )
         run.set_tags(tags)
         yield run
@@ -166,6 +177,8 @@ def quiet_libraries() -> None:
     """Keeps MLflow's and its database's progress lines off the screen; warnings still show."""
     for name in ("mlflow", "alembic", "alembic.runtime.migration"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # an outage is told by us, in one line
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
@@ -188,7 +201,8 @@ def _start(experiment: str, name: str, tags: Mapping[str, str], resume: str) -> 
         ) from None
 
 
-def _logged(client: mlflow.MlflowClient, run_id: str) -> Logged:
+def logged_by(client: mlflow.MlflowClient, run_id: str) -> Logged:
+    """What the server has of a run."""
     data = client.get_run(run_id).data
     epochs = client.get_metric_history(run_id, EVERY_EPOCH) if EVERY_EPOCH in data.metrics else []
     at_the_end = {name for name in data.metrics if name.startswith(ONCE)}
