@@ -245,7 +245,8 @@ def _digests(folder: Path) -> dict[str, str]:
     for file in sorted(file for file in folder.rglob("*") if file.is_file()):
         name = file.relative_to(folder).as_posix()
         if file.suffix == ".parquet":
-            found[name] = hashlib.sha256(pd.read_parquet(file).to_json().encode()).hexdigest()
+            table = pd.read_parquet(file).map(lambda value: value.tolist() if isinstance(value, np.ndarray) else value)
+            found[name] = hashlib.sha256(table.to_csv().encode()).hexdigest()
         elif file.name in TIMED_FILES:
             found[name] = "there" if file.stat().st_size else "empty"
         else:

@@ -22,7 +22,17 @@ from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import EmotionError, Stopped, TrackingError
 from emotion_mlflow.tracking.delivery import MODEL, Delivery
 from emotion_mlflow.tracking.journal import Journal
-from emotion_mlflow.tracking.runs import PARAM_PREFIX, Logged, connect, logged_by, patient, quiet_libraries
+from emotion_mlflow.tracking.runs import (
+    ONE_ATTEMPT,
+    PARAM_PREFIX,
+    PATIENCE,
+    SENDING,
+    Logged,
+    connect,
+    logged_by,
+    patient,
+    quiet_libraries,
+)
 from emotion_mlflow.tracking.sender import Sender, first_line, now
 from emotion_mlflow.tracking.system import Monitor
 
@@ -145,9 +155,10 @@ def open_run(
     `mlflow run` opened (MLFLOW_RUN_ID) is used as it is. `resume`: the id of an unfinished run to go on in.
     """
     uri = connect(tracking_uri)
-    with patient(), contextlib.ExitStack() as opened:
+    with patient(PATIENCE):
         client = mlflow.MlflowClient(uri)
         run_id, experiment_id, outer = _start(client, experiment, name, tags, resume)
+    with patient(SENDING, ONE_ATTEMPT), contextlib.ExitStack() as opened:
         journal = Journal(cache_dir / FOLDER / run_id)
         opened.callback(journal.close)
         if not journal.entries:
@@ -235,7 +246,7 @@ def send_rest(run_id: str, *, cache_dir: Path, tracking_uri: str | None, seconds
     if not folder.is_dir():
         return
     uri = connect(tracking_uri)
-    with patient():
+    with patient(SENDING, ONE_ATTEMPT):
         journal = Journal(folder)
         if journal.damaged:
             tell(f"{journal.damaged} lines of the journal {folder} are damaged and cannot be sent")

@@ -31,8 +31,10 @@ ONCE = ("final/", "cost/", "data/", "best_epoch", "epochs", "stopped_early")
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """How long the first request may take: a server that is away at the start is a mistake, told within 15 s."""
 
-SENDING = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
-"""How long a request of the journal's sender may take, which tries again by itself."""
+SENDING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+"""How long a request of the journal's sender may take."""
+ONE_ATTEMPT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+"""The sender tries again by itself, and first asks what arrived; the client below it would send blindly."""
 
 
 @dataclass(kw_only=True)
@@ -119,10 +121,10 @@ def connect(tracking_uri: str | None) -> str:
 
 
 @contextlib.contextmanager
-def patient(settings: Mapping[str, str] = SENDING) -> Iterator[None]:
-    """How long one request may take inside the block; what the user set stays."""
-    held = {name: os.environ.get(name) for name in settings}
-    os.environ.update({name: value for name, value in settings.items() if held[name] is None})
+def patient(wishes: Mapping[str, str], orders: Mapping[str, str] | None = None) -> Iterator[None]:
+    """How long one request may take inside the block; what the user set goes before wishes, not before orders."""
+    held = {name: os.environ.get(name) for name in (*wishes, *(orders or {}))}
+    os.environ.update({name: value for name, value in wishes.items() if held[name] is None} | dict(orders or {}))
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ import mlflow
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.tracking.journal import Journal, JournalBusyError
 from emotion_mlflow.tracking.journaled import FOLDER, drain, lasting
-from emotion_mlflow.tracking.runs import connect, patient
+from emotion_mlflow.tracking.runs import ONE_ATTEMPT, SENDING, connect, patient
 from emotion_mlflow.tracking.sender import now
 
 SECONDS = 120.0
@@ -88,7 +88,7 @@ def _sync(journal: Journal, tracking_uri: str | None, tell: Callable[[str], None
         journal.close()
         raise
     before, end, registration = journal.unsent, journal.last("end"), journal.last("register")
-    with patient():
+    with patient(SENDING, ONE_ATTEMPT):
         left = drain(journal, uri, seconds=SECONDS)
     number = registration.number if registration else 0
     version = journal.results.get(number) if number not in journal.refused else None
