@@ -233,7 +233,7 @@ ROLLBACK = (_TO, _MODEL_NAME, _EXPERIMENT, _TRACKING_URI)
 HISTORY = (_TO, _MODEL_NAME, _TRACKING_URI)
 
 _COMPARE_OUT = next(option for option in COMPARE if option.name == "out")
-_OF_ONE_CELL = ("backbone", "recipe", "rng_seed", "resume", "parent_run")
+_OF_ONE_CELL = ("backbone", "recipe", "rng_seed", "resume", "parent_run", "sync_wait")
 
 GRID = (
     Option(name="backbones", kind=str, default="resnet50,efficientnetb0", help="One or more, with commas."),
