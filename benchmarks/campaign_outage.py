@@ -28,7 +28,7 @@ SMALL = ["--backbone", "mobilenetv3small", "--weights", "none", "--image-size", 
 SMALL += ["--data", "demo", "--limit", "32", "--epochs", "3"]
 TIMED_FILES = ("history.csv", "python_env.yaml", "MLmodel", "network.keras", "card.json")
 """Files with times, ids or packing dates in them; of these only the presence is compared (the weights are, apart)."""
-TAGS_OF_A_MOMENT = ("heartbeat", "mlflow.runName", "error")
+TAGS_OF_A_MOMENT = ("heartbeat", "mlflow.source.git.commit")
 
 
 @dataclass(kw_only=True)
@@ -120,7 +120,8 @@ def held(uri: str, run_id: str) -> Held:
         weights = _weights(model / "artifacts" / "network.keras") if model else ""
     return Held(
         status=run.info.status,
-        params=dict(run.data.params),
+        # somebody may edit the code meanwhile
+        params={name: text for name, text in run.data.params.items() if not name.startswith("config/git/")},
         tags={name: text for name, text in run.data.tags.items() if name not in TAGS_OF_A_MOMENT},
         metrics={
             key: sorted((each.step, each.value) for each in client.get_metric_history(run_id, key))
@@ -188,11 +189,11 @@ def disturbed(
     return answer(process), told
 
 
-def start(server: Server, flags: list[str], folder: Path) -> "subprocess.Popen[str]":
+def start(server: Server, flags: list[str], folder: Path, *, sync_wait: int = 300) -> "subprocess.Popen[str]":
     """A training that logs to the server."""
-    places = ["--cache-dir", str(folder / "cache"), "--tracking-uri", server.uri, "--json", "--sync-wait", "300"]
+    places = ["--cache-dir", str(folder / "cache"), "--tracking-uri", server.uri, "--json", "--sync-wait", sync_wait]
     return subprocess.Popen(
-        [sys.executable, "-m", "emotion_mlflow", "train", *flags, *places],
+        [sys.executable, "-m", "emotion_mlflow", "train", *flags, *map(str, places)],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -3,12 +3,14 @@
 Used by the command line. Values come in as a `TrainRequest`; what happens is told to a `Reporter`.
 """
 
+import contextlib
+import errno
 import hashlib
 import io
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from emotion_mlflow.data.drawing import draw_face
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
 from emotion_mlflow.data.sets import DEMO
+from emotion_mlflow.errors import TrainingError
 from emotion_mlflow.evaluate import Scored, answer, load_saved, predictions_table, score
 from emotion_mlflow.features import compute_features
 from emotion_mlflow.jobs.cell import cell_digest, weights_digest_of
@@ -55,6 +58,11 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
 
     With `resume` an unfinished run goes on after its last kept epoch, to the same result bit for bit.
     """
+    with _room(request.cache_dir):
+        return _train(request, reporter)
+
+
+def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
     started = time.perf_counter()
     request.check()
     runs.connect(request.tracking_uri)
@@ -87,7 +95,8 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
         work = _Work(request=request, config=config, run=run, reporter=reporter)
         run.log_scores({"data/rejected": len(read.rejected), "data/leaks": leaks})
         try:
-            outcome = work.through(manifest, digest, started)
+            with _room(request.cache_dir):
+                outcome = work.through(manifest, digest, started)
         except BaseException:
             work.keep_history()
             raise
@@ -98,6 +107,18 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
         unsent=run.unsent,
         seconds=time.perf_counter() - started,
     )
+
+
+@contextlib.contextmanager
+def _room(cache_dir: Path) -> Iterator[None]:
+    """A full disk becomes a TrainingError: one line instead of a traceback."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) and "No space left" not in str(error):
+            raise
+        where = error.filename or f"{cache_dir} or {tempfile.gettempdir()}"
+        raise TrainingError("room on the disk", got="none left", where=where) from None
 
 
 def _take_up(request: TrainRequest, reporter: Reporter) -> TakenUp:

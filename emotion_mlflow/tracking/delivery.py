@@ -24,8 +24,7 @@ from mlflow.entities import (
 from mlflow.exceptions import MlflowException
 from mlflow.models.model import MLMODEL_FILE_NAME, Model
 
-from emotion_mlflow.errors import TrackingError
-from emotion_mlflow.tracking.journal import Entry, Journal, KeptFile
+from emotion_mlflow.tracking.journal import Entry, Journal, KeptFile, UnsendableError
 
 MODEL = "model"
 """Name of a run's logged model."""
@@ -43,7 +42,13 @@ class Delivery:
     """Sends the entries of one run's journal."""
 
     def __init__(self, journal: Journal, *, client: mlflow.MlflowClient, run_id: str, experiment_id: str) -> None:
-        self.journal, self.client, self.run_id, self.experiment_id = journal, client, run_id, experiment_id
+        self.journal, self.client, self.run_id, self._experiment_id = journal, client, run_id, experiment_id
+
+    @property
+    def experiment_id(self) -> str:
+        """Asked for where the journal's first line was damaged."""
+        self._experiment_id = self._experiment_id or str(self.client.get_run(self.run_id).info.experiment_id)
+        return self._experiment_id
 
     def __call__(self, entry: Entry, *, doubtful: bool) -> Any:
         """What the server answered: a model's id, a version's number, else None."""
@@ -57,7 +62,9 @@ class Delivery:
             "end": self._end,
         }.get(entry.kind)
         if send is None:
-            raise TrackingError("a journal of this version", got=f"an entry {entry.kind!r}", where=self.journal.folder)
+            raise UnsendableError(
+                "a journal of this version", got=f"an entry {entry.kind!r}", where=self.journal.folder
+            )
         return send(entry, doubtful)
 
     def beat(self, now: str) -> None:
@@ -181,6 +188,8 @@ class Delivery:
             if version.name == name:
                 return str(version.version)
         model = self._logged_model()
+        if model is None:
+            raise UnsendableError("the run's logged model", got="none (its entry is damaged)", where=self.run_id)
         try:
             self.client.create_registered_model(name)
         except MlflowException as error:
@@ -232,7 +241,7 @@ def _parents(paths: Iterable[str]) -> list[str | None]:
 
 def _require_whole(file: KeptFile) -> None:
     if not file.whole():
-        raise TrackingError("the file that the training wrote", got="a damaged copy", where=file.local)
+        raise UnsendableError("the file that the training wrote", got="a damaged copy", where=file.local)
 
 
 def _require_sizes(wanted: Mapping[str, int], found: Mapping[str, int | None]) -> None:

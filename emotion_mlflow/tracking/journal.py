@@ -26,6 +26,10 @@ class JournalBusyError(TrackingError):
     """Another process is sending this journal."""
 
 
+class UnsendableError(TrackingError):
+    """An entry that can never be sent: what it needs is damaged or was never written."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One write of a run; `payload` is plain JSON. Numbers rise by order of writing, from 1."""

@@ -204,6 +204,9 @@ def _close(
     try:
         _wait(run.journal, until, tell)
         refused = list(run.journal.refused.values())
+    except BaseException:  # Ctrl-C: enough waiting
+        until = time.monotonic()
+        raise
     finally:
         status = "FAILED" if refused else status
         try:

@@ -10,7 +10,7 @@ import tenacity
 from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.errors import EmotionError
-from emotion_mlflow.tracking.journal import Entry, Journal
+from emotion_mlflow.tracking.journal import Entry, Journal, UnsendableError
 
 LONGEST_PAUSE = 5.0
 """Seconds between two attempts at most."""
@@ -93,6 +93,8 @@ class Sender:
 
 def is_refusal(error: BaseException) -> bool:
     """Will the server never take it? All else - no answer, no right, a run hidden in the trash - may pass."""
+    if isinstance(error, UnsendableError):
+        return True
     if not isinstance(error, MlflowException) or "must be in the 'active' state" in str(error):
         return False
     return error.error_code == "INVALID_PARAMETER_VALUE"
