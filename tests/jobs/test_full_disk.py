@@ -12,13 +12,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 6 MB: room for the journal, none for a checkpoint (12 MB)."""
+    """A file system of 4 MB: room for the journal, none for a checkpoint (5 MB)."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount a small file system")
     place = tmp_path / "disk"
     place.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", place], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], capture_output=True, text=True, check=False
     )
     if done.returncode:
         pytest.skip(f"no tmpfs can be mounted here: {done.stderr.strip()}")
