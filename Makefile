@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test engine bench pictures campaign-compare campaign-kill campaign-fuzz clean lock
+.PHONY: help install demo check test engine bench pictures campaign-compare campaign-kill campaign-outage campaign-fuzz clean lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -103,6 +103,9 @@ campaign-compare: install ## Simulate 4 x 1,000 comparisons: wrong and missed wi
 
 campaign-kill: install ## Kill trainings 20 times with SIGKILL and resume them: nothing may differ (half an hour).
 	@$(BIN)/python -m benchmarks.campaign_kill --kills 20
+
+campaign-outage: install ## Stop and start the tracking server 20 times under trainings: nothing may be lost (half an hour).
+	@$(BIN)/python -m benchmarks.campaign_outage --outages 20
 
 campaign-fuzz: install ## Give every reader bad input, 50,000 times in all: each must say so in one line.
 	@$(BIN)/python -m benchmarks.campaign_fuzz --inputs 50000

@@ -107,9 +107,9 @@ def _work_ours(pace: Pace, side: str, backbone: str, folder: Path, faces: int, e
     from emotion_mlflow.checkpoints import Checkpoints, State
     from emotion_mlflow.cli.progress import PlainReporter
     from emotion_mlflow.config import AugmentConfig
-    from emotion_mlflow.jobs.training import reset
+    from emotion_mlflow.jobs.work import reset
     from emotion_mlflow.reporter import Both
-    from emotion_mlflow.tracking import runs
+    from emotion_mlflow.tracking import journaled
     from emotion_mlflow.train import fit
 
     manifest, pixels = _faces(folder, faces)
@@ -124,8 +124,9 @@ def _work_ours(pace: Pace, side: str, backbone: str, folder: Path, faces: int, e
         """What the job's sink does with an epoch."""
 
         def epoch(self, row: Mapping[str, float]) -> None:
+            logging = time.perf_counter()
             run.log_epoch(row)
-            self.row = row
+            self.row, self.seconds = row, time.perf_counter() - logging
 
     class Paced(Checkpoints):
         """Saves, stops the clock, and waits for the next turn."""
@@ -136,22 +137,28 @@ def _work_ours(pace: Pace, side: str, backbone: str, folder: Path, faces: int, e
             saving = time.perf_counter()
             super().save(state)
             saved = time.perf_counter()
-            run.wait()
-            done = time.perf_counter()
             row = logged.row
             pace.answer(
-                seconds=done - self.started,
+                seconds=saved - self.started,
                 training=row["seconds"],
                 validation=row["validation_seconds"],
                 checkpoint=saved - saving,
-                tracking=done - saved,
+                tracking=logged.seconds,
             )
             pace.wait()
             self.started = time.perf_counter()
 
     logged, kept = Logged(), Paced(folder / f"checkpoints-{side}")
     uri = f"sqlite:///{folder / side}.db"
-    with runs.open_run(experiment="benchmark", tracking_uri=uri, name=backbone, tags={}) as run:
+    with journaled.open_run(
+        experiment="benchmark",
+        tracking_uri=uri,
+        name=backbone,
+        tags={},
+        cache_dir=folder / side,
+        sync_wait=60.0,
+        tell=PlainReporter().warn,
+    ) as run:
         pace.wait()
         kept.started = time.perf_counter()
         fit(config, parts, train, val, sink=Both(PlainReporter(), logged), checkpoints=kept)

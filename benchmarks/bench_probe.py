@@ -102,7 +102,7 @@ def _parts(backbone: str, manifest: Manifest, shared: Path | None, changes: Mapp
 def _work_probe(pace: Pace, backbone: str, folder: Path, shared: Path | None, limit: int) -> None:
     """Every other turn finds the features of the turn before."""
     from emotion_mlflow.cli.progress import PlainReporter
-    from emotion_mlflow.jobs.training import reset
+    from emotion_mlflow.jobs.work import reset
     from emotion_mlflow.tracking import runs
 
     manifest, pixels = _faces(folder, shared, limit)

@@ -42,14 +42,18 @@ class Checkpoints:
         file = self._file(state.epoch)
         notes = np.frombuffer(json.dumps(dict(state.notes)).encode(), np.uint8)
         part = file.with_suffix(".part")
-        with part.open("wb", buffering=0) as target:
-            arrays: dict[str, Any] = {f"array/{name}": values for name, values in state.arrays.items()}
-            arrays[_NOTES] = notes
-            summed = _Summed(target)
-            np.savez(summed, **arrays)
-            os.fsync(target.fileno())
-        _sum_file(file).write_text(summed.digest.hexdigest())
-        part.replace(file)
+        try:
+            with part.open("wb", buffering=0) as target:
+                arrays: dict[str, Any] = {f"array/{name}": values for name, values in state.arrays.items()}
+                arrays[_NOTES] = notes
+                summed = _Summed(target)
+                np.savez(summed, **arrays)
+                os.fsync(target.fileno())
+            _sum_file(file).write_text(summed.digest.hexdigest())
+            part.replace(file)
+        except OSError:  # a full disk: the room is needed, and the checkpoints before are whole
+            part.unlink(missing_ok=True)
+            raise
         for old in self._files()[:-KEPT]:
             old.unlink()
             _sum_file(old).unlink(missing_ok=True)

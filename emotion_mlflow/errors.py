@@ -65,3 +65,9 @@ class Stopped(EmotionError):  # noqa: N818  the word says what happened; it is n
     """A user (Ctrl-C) or a scheduler (SIGTERM) asked the program to stop."""
 
     exit_code = 130
+
+
+def first_line(error: BaseException, *, longest: int = 200) -> str:
+    """What went wrong, in one line: what other libraries say goes on for pages."""
+    text = str(error) if isinstance(error, EmotionError) else (str(error).splitlines() or [""])[0]
+    return text[:longest] or type(error).__name__

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_mlflow.data.manifest import Manifest
-from emotion_mlflow.errors import DataError, ModelError
+from emotion_mlflow.errors import DataError, ModelError, first_line
 from emotion_mlflow.labels import AFFECT_HIGH, AFFECT_LOW, EXPRESSIONS, PIXEL_CENTRE, LandmarkLayout
 from emotion_mlflow.metrics.suite import PRIMARY, TRAIN_SCORES, Answers, labelled, pick, score_name, suite
 from emotion_mlflow.metrics.uncertainty import Interval, bootstrap, seed_of
@@ -50,7 +50,7 @@ def load_saved(network: Path, card: Path) -> AffectModel:
     try:
         return AffectModel().load(network, card)
     except Exception as error:  # noqa: BLE001  on damaged files Keras, h5py and zipfile raise nearly anything
-        got = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        got = first_line(error)
         raise ModelError("a saved model of ours", got=got, where=network) from None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.errors import ConfigError, first_line
 
 LARGEST = 1 << 20
 """Bytes of a settings file at most."""
@@ -79,5 +79,5 @@ def _plain(value: Any) -> Any:
 def _first(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     place = f" (line {mark.line + 1})" if mark else ""
-    words = (str(error).splitlines() or [type(error).__name__])[0]
+    words = first_line(error)
     return f"{getattr(error, 'problem', None) or words}{place}"

@@ -23,6 +23,8 @@ COMMANDS = {
     "demo": ("emotion_mlflow.cli.demo", "Train and evaluate both backbones on drawn faces, in minutes."),
     "data": ("emotion_mlflow.cli.data", "Check a set of faces, or show it as a contact sheet."),
     "stack": ("emotion_mlflow.cli.stack", "Run the shared tracking server of docker/, back it up, restore it."),
+    "sync": ("emotion_mlflow.cli.sync", "Send what trainings could not send to the server."),
+    "reap": ("emotion_mlflow.cli.reap", "Mark runs whose process is gone as KILLED."),
     "doctor": ("emotion_mlflow.cli.doctor", "Say what this machine can do, and what to type."),
     "cache": ("emotion_mlflow.cli.cache", "Show or empty the caches."),
 }

@@ -131,6 +131,12 @@ TRAIN = (
     ),
     Option(name="parent_run", kind=str, default="", help="Id of the run that holds this one."),
     Option(
+        name="sync_wait",
+        kind=float,
+        default=120.0,
+        help="Seconds to wait at the end for a tracking server that is away.",
+    ),
+    Option(
         name="set",
         kind=str,
         default="",
@@ -227,7 +233,7 @@ ROLLBACK = (_TO, _MODEL_NAME, _EXPERIMENT, _TRACKING_URI)
 HISTORY = (_TO, _MODEL_NAME, _TRACKING_URI)
 
 _COMPARE_OUT = next(option for option in COMPARE if option.name == "out")
-_OF_ONE_CELL = ("backbone", "recipe", "rng_seed", "resume", "parent_run")
+_OF_ONE_CELL = ("backbone", "recipe", "rng_seed", "resume", "parent_run", "sync_wait")
 
 GRID = (
     Option(name="backbones", kind=str, default="resnet50,efficientnetb0", help="One or more, with commas."),
@@ -244,6 +250,14 @@ GRID = (
     Option(name="compare", kind=bool, default=False, help="Compare the backbones at the end."),
     _COMPARE_OUT,
     *(option for option in TRAIN if option.name not in _OF_ONE_CELL),
+)
+
+SYNC = (next(option for option in _PLACE if option.name == "cache_dir"), _TRACKING_URI)
+
+REAP = (
+    Option(name="older_than", kind=float, default=600.0, help="Seconds without a heartbeat."),
+    Option(name="dry_run", kind=bool, default=False, help="Show them and mark none."),
+    _TRACKING_URI,
 )
 
 ENTRY_POINTS: Mapping[str, tuple[Option, ...]] = {

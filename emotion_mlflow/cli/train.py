@@ -68,6 +68,7 @@ def request_of(flags: dict[str, Any]) -> Any:
         command=terminal.command_line(),
         resume=flags["resume"],
         parent_run=flags["parent_run"],
+        sync_wait=flags["sync_wait"],
     )
 
 

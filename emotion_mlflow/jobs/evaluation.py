@@ -20,7 +20,7 @@ from emotion_mlflow.errors import DataError
 from emotion_mlflow.evaluate import answer, load_saved, predictions_table
 from emotion_mlflow.jobs.faces import read_faces
 from emotion_mlflow.jobs.request import EvaluateRequest, Outcome
-from emotion_mlflow.jobs.training import score_split
+from emotion_mlflow.jobs.work import score_split
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import machine, registry, runs
 from emotion_mlflow.tracking.artifacts import write_artifacts

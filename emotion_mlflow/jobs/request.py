@@ -3,6 +3,7 @@
 Imports no TensorFlow: `check` tells a mistake in the flags before the long imports.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,8 @@ class TrainRequest:
     """Id of an unfinished run to go on in: every setting comes from it."""
     parent_run: str = ""
     """Id of the run that holds this one, a grid's."""
+    sync_wait: float = 120.0
+    """Seconds to wait at the end for a tracking server that is away."""
 
     def config(self, *, drawn: bool, labelled: tuple[str, ...], name: str) -> RunConfig:
         """The whole configuration for a set `name` that has these labels; ConfigError where it cannot be."""
@@ -56,6 +59,8 @@ class TrainRequest:
 
     def check(self) -> None:
         """Raises what can be known of a mistake without opening the faces."""
+        if not 0 <= self.sync_wait < math.inf:
+            raise ConfigError("seconds from 0 on", got=self.sync_wait, where="--sync-wait")
         if self.resume:
             return  # what else was said is held against the run
         config = self.config(drawn=self.data.data == "demo", labelled=TASKS, name=self.data.data)
@@ -122,6 +127,8 @@ class Outcome:
     seconds: float
     scores: dict[str, float]
     tracking_uri: str
+    unsent: int = 0
+    """Writes that have not reached the tracking server; `emotion-mlflow sync` sends them."""
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""

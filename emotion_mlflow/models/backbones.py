@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from emotion_mlflow.errors import WeightsError
+from emotion_mlflow.errors import WeightsError, first_line
 from emotion_mlflow.models.facts import backbone_facts
 
 CAFFE_MEAN = (123.68, 116.779, 103.939)
@@ -95,7 +95,7 @@ def _with_imagenet(make: type, shape: tuple[int, int, int], name: str) -> keras.
         with contextlib.redirect_stdout(io.StringIO()):  # Keras prints its progress there, where `--json` goes
             return make(include_top=False, weights="imagenet", input_shape=shape)
     except Exception as error:  # noqa: BLE001  Keras raises a bare Exception when a download fails
-        reason = str(error).splitlines()[0][:120]
+        reason = first_line(error, longest=120)
         raise WeightsError(
             "ImageNet weights that can be downloaded, or --weights none, or --weights FILE",
             got=reason,

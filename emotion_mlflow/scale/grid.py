@@ -18,8 +18,9 @@ from emotion_mlflow.jobs.resume import take_up
 from emotion_mlflow.scale.cells import Cell
 from emotion_mlflow.scale.starter import STATUSES, CellOutcome, Starter, has_checkpoints
 from emotion_mlflow.tracking import cells as known
-from emotion_mlflow.tracking import registry, runs
-from emotion_mlflow.tracking.stored import read_run
+from emotion_mlflow.tracking import journaled, registry
+from emotion_mlflow.tracking.journal import JournalBusyError
+from emotion_mlflow.tracking.stored import experiment_name, read_run
 
 UNSAID = "resnet50"
 """The backbone that `train --resume` takes for none said."""
@@ -39,6 +40,9 @@ class Watcher(Protocol):
 
     def line(self, cell: Cell, text: str) -> None:
         """A line that the training told."""
+
+    def say(self, text: str) -> None:
+        """A line of the grid's own."""
 
     def ended(self, outcome: CellOutcome) -> None:
         """A cell is done with."""
@@ -75,11 +79,14 @@ def run_grid(cells: Sequence[Cell], *, starter: Starter, watcher: Watcher, param
     first, done = cells[0].request, list[CellOutcome]()
     with (
         contextlib.suppress(_FailedCellsError),  # the outcome tells it
-        runs.open_run(
+        journaled.open_run(
             experiment=first.experiment,
             tracking_uri=first.tracking_uri,
             name=f"grid of {len(cells)}",
             tags={"kind": "grid"},
+            cache_dir=first.cache_dir,
+            sync_wait=first.sync_wait,
+            tell=watcher.say,
         ) as run,
     ):
         grid = _Grid(run=run, starter=starter, watcher=watcher, done=done)
@@ -96,7 +103,7 @@ def run_grid(cells: Sequence[Cell], *, starter: Starter, watcher: Watcher, param
 
 @dataclass(frozen=True, kw_only=True)
 class _Grid:
-    run: runs.Run
+    run: journaled.JournaledRun
     starter: Starter
     watcher: Watcher
     done: list[CellOutcome]
@@ -124,7 +131,7 @@ class _Grid:
     def log(self) -> None:
         """What is known so far, in the parent run."""
         text = json.dumps(self.outcome().to_dict(), indent=2, default=str)
-        self.run.client.log_text(self.run.run_id, text, FILE)
+        self.run.log_text(FILE, text)
         counts = Counter[str](outcome.status for outcome in self.done)
         self.run.log_scores({f"cells/{status}": counts[status] for status in STATUSES})
 
@@ -137,6 +144,9 @@ class _Grid:
     def _outcome_of(self, cell: Cell) -> CellOutcome:
         place, request = self.run.experiment_id, cell.request
         stored = known.cell_runs(place, cell.digest)
+        sent = [self._sent(one, request) for one in stored.unfinished]
+        if any(sent):
+            stored = known.cell_runs(place, cell.digest)
         if stored.finished:
             version = registry.version_of(stored.finished, request.model_name)
             return CellOutcome(cell=cell, status="skipped", run_id=stored.finished, model_version=version)
@@ -150,6 +160,18 @@ class _Grid:
         )
         run_id = outcome.run_id or known.child_run(place, cell.digest, self.run.run_id)
         return replace(outcome, cell=cell, run_id=run_id)
+
+    def _sent(self, run_id: str, request: TrainRequest) -> bool:
+        """Whether an earlier training's unsent writes have now arrived: it may have been finished all along."""
+        with contextlib.suppress(JournalBusyError):  # it is at work, or being sent
+            return journaled.send_rest(
+                run_id,
+                cache_dir=request.cache_dir,
+                tracking_uri=request.tracking_uri,
+                seconds=request.sync_wait,
+                tell=self.watcher.say,
+            )
+        return False
 
     def _can_go_on(self, cell: Cell, run_id: str) -> bool:
         """Whether an unfinished run has an epoch here to go on from, and would end as the cell asks; if not, says why.
@@ -172,4 +194,4 @@ class _Grid:
 
     @cached_property
     def _experiment(self) -> str:
-        return str(self.run.client.get_experiment(self.run.experiment_id).name)
+        return experiment_name(self.run.experiment_id)

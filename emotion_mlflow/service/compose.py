@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.errors import ConfigError, first_line
 
 _IMAGE_KEYS = ("image", "build", "command", "entrypoint", "environment", "user", "init", "restart", "stop_grace_period")
 _FENCE_KEYS = ("read_only", "cap_drop", "security_opt", "shm_size", "mem_limit", "cpus", "pids_limit", "logging")
@@ -111,7 +111,7 @@ def read(file: Path, variables: Mapping[str, str]) -> Stack:
     except OSError as error:
         raise ConfigError("the stack's compose.yaml", got=error.strerror, where=file) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("YAML", got=str(error).splitlines()[0], where=file) from error
+        raise ConfigError("YAML", got=first_line(error), where=file) from error
     if not isinstance(raw, dict) or not isinstance(raw.get("services"), dict):
         raise ConfigError("a mapping with services", got=type(raw).__name__, where=file)
     plain = {key: value for key, value in raw.items() if not str(key).startswith("x-")}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from emotion_mlflow.errors import ConfigError, StackError
+from emotion_mlflow.errors import ConfigError, StackError, first_line
 from emotion_mlflow.service.compose import Build, Service
 
 Say = Callable[[str], None]
@@ -30,7 +30,7 @@ def connect(address: str = "") -> Any:
         client = docker.DockerClient(base_url=where, timeout=600)
         client.ping()
     except docker.errors.DockerException as error:
-        raise StackError("a Docker engine", got=str(error).splitlines()[0][:200], where=where) from error
+        raise StackError("a Docker engine", got=first_line(error), where=where) from error
     return client
 
 

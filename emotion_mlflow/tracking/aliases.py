@@ -22,7 +22,7 @@ import mlflow
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
-from emotion_mlflow.errors import ModelError, TrackingError
+from emotion_mlflow.errors import ModelError, TrackingError, first_line
 
 PROLONGED_AFTER = 1 / 4
 """Share of the lease after which its holder prolongs it."""
@@ -242,15 +242,11 @@ def _model(name: str) -> Any:
         return mlflow.MlflowClient().get_registered_model(name)
     except MlflowException as error:
         expected = "a registered model (train one: emotion-mlflow train)"
-        raise ModelError(expected, got=_first_line(error), where=name) from None
+        raise ModelError(expected, got=first_line(error), where=name) from None
 
 
 def _refused(error: MlflowException, where: str) -> TrackingError:
-    return TrackingError("a registry that takes the move", got=_first_line(error), where=where)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return TrackingError("a registry that takes the move", got=first_line(error), where=where)
 
 
 def _clock(moment: float) -> str:

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mlflow
+from mlflow.exceptions import MlflowException
+
+from emotion_mlflow.errors import TrackingError, first_line
 
 TAG = "cell_digest"
 PARENT = "mlflow.parentRunId"
@@ -49,7 +52,11 @@ def child_environment(tracking_uri: str) -> dict[str, str]:
 
 
 def _search(experiment_id: str, asked: str, *, most: int) -> Sequence[str]:
-    found = mlflow.MlflowClient().search_runs(
-        [experiment_id], filter_string=asked, order_by=["attributes.start_time DESC"], max_results=most
-    )
+    """TrackingError where the server does not answer."""
+    try:
+        found = mlflow.MlflowClient().search_runs(
+            [experiment_id], filter_string=asked, order_by=["attributes.start_time DESC"], max_results=most
+        )
+    except MlflowException as error:
+        raise TrackingError("a tracking server that answers", got=first_line(error)) from None
     return [run.info.run_id for run in found]

@@ -1,7 +1,5 @@
 """Model versions: how one is written, found and read back. Used by the job and the command line."""
 
-import contextlib
-import io
 import json
 import tempfile
 import warnings
@@ -15,9 +13,8 @@ import mlflow
 import numpy as np
 from mlflow.exceptions import MlflowException
 
-from emotion_mlflow.errors import ModelError, TrackingError
+from emotion_mlflow.errors import ModelError, first_line
 from emotion_mlflow.serving import model as served
-from emotion_mlflow.tracking.runs import Run
 
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 """What the served model needs: pinned to what it was trained with."""
@@ -39,30 +36,18 @@ class Version:
     tags: dict[str, str]
 
 
-def log_model(run: Run, *, network: Path, card: Path, example: bytes) -> str:
-    """The address of the run's model, logged as code: no pickle, no inferred requirements."""
+def save_model(folder: Path, *, network: Path, card: Path, example: bytes) -> Path:
+    """The model as MLflow stores it, written to `folder`: code, no pickle, no inferred requirements."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that MLflow doesn't check `Any`; the model checks its input
-        logged = mlflow.pyfunc.log_model(
-            name=ARTIFACT,
+        mlflow.pyfunc.save_model(
+            path=str(folder),
             python_model=served.__file__,
             artifacts={"network": str(network), "card": str(card)},
             input_example=[example],
             pip_requirements=[f"{package}=={metadata.version(package)}" for package in REQUIREMENTS],
         )
-    return str(logged.model_uri)
-
-
-def register(model_uri: str, *, name: str, tags: Mapping[str, object]) -> str:
-    """The number of the new version of `name`."""
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):  # MLflow prints its success there
-            version = mlflow.register_model(model_uri, name, tags={key: str(value) for key, value in tags.items()})
-    except MlflowException as error:
-        raise TrackingError(
-            "a model registry that takes a version", got=str(error).splitlines()[0][:200], where=name
-        ) from None
-    return str(version.version)
+    return folder
 
 
 def version_of(run_id: str, name: str) -> str | None:
@@ -87,7 +72,7 @@ def find(uri: str) -> Version:
             version = client.get_model_version(name, number)
     except MlflowException as error:
         expected = "a model as models:/NAME@ALIAS, models:/NAME/VERSION or runs:/RUN_ID"
-        raise ModelError(expected, got=f"{uri} ({_first_line(error)})") from None
+        raise ModelError(expected, got=f"{uri} ({first_line(error)})") from None
     return _version(version)
 
 
@@ -99,10 +84,6 @@ def _version(version: Any) -> Version:
         run_id=version.run_id,
         tags=dict(version.tags),
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160]
 
 
 def versions(name: str) -> list[Version]:
@@ -118,7 +99,7 @@ def versions(name: str) -> list[Version]:
             token = page.token or ""
     except MlflowException as error:
         raise ModelError(
-            "a registered model (train one: emotion-mlflow train)", got=_first_line(error), where=name
+            "a registered model (train one: emotion-mlflow train)", got=first_line(error), where=name
         ) from None
     return sorted(map(_version, found), key=lambda version: -int(version.number))
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
@@ -10,8 +10,12 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.data.parquet import UNREADABLE
-from emotion_mlflow.errors import ModelError
+from emotion_mlflow.errors import ModelError, first_line
 from emotion_mlflow.tracking.runs import PARAM_PREFIX
+
+_EVERY_EPOCH = "train/loss"
+_ONCE = ("final/", "cost/", "data/", "best_epoch", "epochs", "stopped_early")
+"""Metrics logged once a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +32,21 @@ class StoredRun:
     tags: Mapping[str, str]
 
 
+@dataclass(kw_only=True)
+class Logged:
+    """What the server has of a run: names of params and of scores, and the epochs."""
+
+    params: set[str] = field(default_factory=set)
+    scores: set[str] = field(default_factory=set)
+    epochs: set[int] = field(default_factory=set)
+
+
 def read_run(run_id: str) -> StoredRun:
     """ModelError where there is none."""
     try:
         run = mlflow.MlflowClient().get_run(run_id)
     except MlflowException as error:
-        raise ModelError("a run that the server has", got=str(error).splitlines()[0][:160], where=run_id) from None
+        raise ModelError("a run that the server has", got=first_line(error), where=run_id) from None
     params = {name.removeprefix(PARAM_PREFIX): text for name, text in run.data.params.items()}
     return StoredRun(
         run_id=run_id,
@@ -45,9 +58,17 @@ def read_run(run_id: str) -> StoredRun:
     )
 
 
-def experiment_name(run: StoredRun) -> str:
-    """Of the experiment that holds a run."""
-    return str(mlflow.MlflowClient().get_experiment(run.experiment_id).name)
+def logged_by(client: mlflow.MlflowClient, run_id: str) -> Logged:
+    """What the server has of a run."""
+    data = client.get_run(run_id).data
+    epochs = client.get_metric_history(run_id, _EVERY_EPOCH)
+    at_the_end = {name for name in data.metrics if name.startswith(_ONCE)}
+    return Logged(params=set(data.params), scores=at_the_end, epochs={metric.step for metric in epochs})
+
+
+def experiment_name(experiment_id: str) -> str:
+    """The name that goes with an experiment's id."""
+    return str(mlflow.MlflowClient().get_experiment(experiment_id).name)
 
 
 def read_table(run_id: str, name: str) -> pd.DataFrame:
@@ -57,5 +78,5 @@ def read_table(run_id: str, name: str) -> pd.DataFrame:
             file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
             return pd.read_parquet(file) if Path(file).suffix == ".parquet" else pd.read_csv(file)
         except (MlflowException, OSError, *UNREADABLE) as error:
-            got = (str(error).splitlines() or [type(error).__name__])[0][:160]
+            got = first_line(error)
             raise ModelError(f"a run that logged {name}", got=got, where=f"run {run_id}") from None

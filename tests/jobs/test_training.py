@@ -65,7 +65,9 @@ def test_train_prints_one_json_line_with_the_keys_of_the_issue(trained):
         "recipe",
         "seconds",
         "scores",
+        "unsent",
     ]
+    assert trained.answer["unsent"] == 0
     told = {name: trained.answer[name] for name in ("model_name", "model_version", "backbone", "recipe")}
     assert told == {
         "model_name": "emotion",
@@ -242,7 +244,7 @@ def test_the_version_leads_to_its_run(trained):
 
 
 def test_the_input_example_is_a_drawn_face(trained, tmp_path):
-    from emotion_mlflow.jobs.training import example_picture
+    from emotion_mlflow.jobs.work import example_picture
 
     kept = "".join(file.read_text() for file in trained.model(tmp_path).glob("*input_example*.json"))
     assert base64.b64encode(example_picture()).decode() in kept.replace("\\n", "").replace("\\/", "/")
@@ -254,8 +256,9 @@ def test_thumbnails_are_shown_with_a_store_on_this_machine(trained, tmp_path):
     assert len(np.unique(pixels, axis=0)) > 2000  # letters and lines alone have hundreds
 
 
-def test_a_finished_run_leaves_no_checkpoint(trained, cache):
+def test_a_finished_run_leaves_no_checkpoint_and_no_journal(trained, cache):
     assert trained.run().info.status == "FINISHED"
+    assert not (cache / "journal" / trained.run_id).exists()
     assert not (cache / "checkpoints" / trained.run_id).exists()
 
 

@@ -1,0 +1,308 @@
+"""A training's run: every write goes to a local journal, and a sender brings it from there to the server.
+
+The training only appends; it never waits for the server and never dies of it. Used by the training job.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import mlflow
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.tracking.context import registry as context
+
+from emotion_mlflow.data.manifest import Manifest
+from emotion_mlflow.errors import EmotionError, Stopped, TrackingError, first_line
+from emotion_mlflow.tracking.delivery import MODEL, Delivery
+from emotion_mlflow.tracking.journal import Journal
+from emotion_mlflow.tracking.runs import (
+    ONE_ATTEMPT,
+    PARAM_PREFIX,
+    PATIENCE,
+    SENDING,
+    as_dataset,
+    connect,
+    patient,
+    quiet_libraries,
+)
+from emotion_mlflow.tracking.sender import Sender, now
+from emotion_mlflow.tracking.stored import Logged, logged_by
+from emotion_mlflow.tracking.system import Monitor
+
+FOLDER = "journal"
+"""Of the journals, in the cache folder."""
+STOPPED_WAIT = 6.0
+"""Seconds that a stopped training waits for the server: a scheduler kills it after ten."""
+FAILED_WAIT = 15.0
+_TOLD_AFTER = 3.0
+
+Tell = Callable[[str], None]
+
+
+@dataclass(kw_only=True)
+class JournaledRun:
+    """One open run; every method returns once the write is on this machine's disk."""
+
+    run_id: str
+    experiment_id: str
+    tracking_uri: str
+    journal: Journal
+    logged: Logged
+    """What a resumed run had before: it is not logged twice."""
+    version: str | None = None
+    """Number of the registered version; known once the run is closed and everything was sent."""
+    unsent: int = 0
+    """Entries the server had not confirmed when the run was closed."""
+    _registration: int = field(default=0, repr=False)
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Settings, under `config/`."""
+        named = {PARAM_PREFIX + name: str(value) for name, value in params.items()}
+        self._append(params={name: text for name, text in named.items() if name not in self.logged.params})
+
+    def set_tags(self, tags: Mapping[str, object]) -> None:
+        """Replaces those of the same name."""
+        self._append(tags={name: str(value) for name, value in tags.items()})
+
+    def log_scores(self, scores: Mapping[str, float], *, step: int = 0) -> None:
+        """Figures; undefined ones (NaN) are left out, MLflow would store them as 0."""
+        self.log_metrics({name: value for name, value in scores.items() if name not in self.logged.scores}, step)
+
+    def log_epoch(self, row: Mapping[str, float]) -> None:
+        """One row of the history as metrics at step `epoch`, once."""
+        epoch = int(row["epoch"])
+        if epoch not in self.logged.epochs:
+            self.logged.epochs.add(epoch)
+            self.log_metrics({name: value for name, value in row.items() if name != "epoch"}, epoch)
+
+    def log_metrics(self, figures: Mapping[str, float], step: int) -> None:
+        """Figures at a step, with this moment's time."""
+        time_now = int(time.time() * 1000)
+        self._append(
+            metrics=[[name, float(value), time_now, step] for name, value in figures.items() if not pd.isna(value)]
+        )
+
+    def log_dataset(self, manifest: Manifest, *, split: str, digest: str) -> None:
+        """One split as an MLflow dataset: ids, contents and labels, with the split's content digest."""
+        dataset = as_dataset(manifest, split=split, digest=digest)
+        self.journal.append("inputs", {"dataset": dataset.to_dict(), "context": split})
+
+    def log_text(self, name: str, text: str) -> None:
+        """A text artifact."""
+        self.journal.append("files", {}, {name: text.encode()})
+
+    def log_folder(self, folder: Path) -> None:
+        """Every file below `folder`, under the same relative names."""
+        for file in sorted(file for file in folder.rglob("*") if file.is_file()):
+            self.journal.append("files", {}, {file.relative_to(folder).as_posix(): file})
+
+    def log_model(self, folder: Path) -> None:
+        """A model that MLflow saved to `folder`, as the run's logged model."""
+        files: dict[str, Path | bytes] = {
+            file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()
+        }
+        self.journal.append(MODEL, {"tags": context.resolve_tags()}, files)
+
+    def register(self, *, name: str, tags: Mapping[str, object]) -> None:
+        """Makes the logged model a version of `name`, when its turn comes."""
+        payload = {"name": name, "tags": {key: str(value) for key, value in tags.items()}}
+        self._registration = self.journal.append("register", payload)
+
+    def end(self, status: str, run_id: str = "") -> None:
+        """How and when the run ended."""
+        payload = {"run_id": run_id or self.run_id, "status": status, "time": int(time.time() * 1000)}
+        self.journal.append("end", payload)
+
+    def _append(self, **payload: Any) -> None:
+        if any(payload.values()):
+            self.journal.append("batch", payload)
+
+    def _closed(self) -> None:
+        self.unsent = self.journal.unsent
+        if self._registration in self.journal.results and self._registration not in self.journal.refused:
+            self.version = self.journal.results[self._registration]
+
+
+@contextlib.contextmanager
+def open_run(
+    *,
+    experiment: str,
+    tracking_uri: str | None,
+    name: str,
+    tags: Mapping[str, str],
+    cache_dir: Path,
+    sync_wait: float,
+    tell: Tell,
+    resume: str = "",
+) -> Iterator[JournaledRun]:
+    """A run that ends FINISHED, KILLED where the user stopped it, else FAILED; its tags are there from the start.
+
+    TrackingError where the server can't be reached at the start, or where it refused something (then FAILED). At the
+    end it waits `sync_wait` seconds for the server; `tell` hears what is left and how it is sent. The run that
+    `mlflow run` opened (MLFLOW_RUN_ID) is used as it is. `resume`: the id of an unfinished run to go on in.
+    """
+    uri = connect(tracking_uri)
+    with patient(PATIENCE):
+        client = mlflow.MlflowClient(uri)
+        run_id, experiment_id, outer = _start(client, experiment, name, tags, resume)
+    with patient(SENDING, ONE_ATTEMPT), contextlib.ExitStack() as opened:
+        journal = Journal(cache_dir / FOLDER / run_id)
+        opened.callback(journal.close)
+        if not journal.entries:
+            place = {"run_id": run_id, "experiment_id": experiment_id, "tracking_uri": lasting(uri)}
+            journal.append("run", place)
+        run = JournaledRun(
+            run_id=run_id,
+            experiment_id=experiment_id,
+            tracking_uri=uri,
+            journal=journal,
+            logged=logged_by(client, run_id) if resume else Logged(),
+        )
+        delivery = Delivery(journal, client=client, run_id=run_id, experiment_id=experiment_id)
+        sender = Sender(journal, delivery)
+        sender.start()
+        opened.callback(sender.stop)
+        monitor = Monitor(run_id, run.log_metrics, tracking_uri=uri, resumed=bool(resume))
+        monitor.start()
+        opened.callback(monitor.finish)
+        status, wait = "FAILED", FAILED_WAIT
+        try:
+            run.set_tags({**tags, "heartbeat": now()})
+            yield run
+            status, wait = "FINISHED", sync_wait
+        except (Stopped, KeyboardInterrupt):
+            status, wait = "KILLED", STOPPED_WAIT
+            raise
+        except EmotionError as error:
+            with contextlib.suppress(TrackingError):  # a full disk, which is told already
+                run.set_tags({"error": str(error)[:5000]})
+            raise
+        finally:
+            monitor.finish()
+            _close(run, sender, delivery, status=status, outer=outer, wait=min(wait, sync_wait), tell=tell)
+
+
+def _close(
+    run: JournaledRun, sender: Sender, delivery: Delivery, *, status: str, outer: str, wait: float, tell: Tell
+) -> None:
+    """Writes the end, waits for the server, and tells what is left."""
+    until = time.monotonic() + wait
+    refused: list[str] = []
+    try:
+        _wait(run.journal, until, tell)
+        refused = list(run.journal.refused.values())
+    except BaseException:  # Ctrl-C: enough waiting
+        until = time.monotonic()
+        raise
+    finally:
+        status = "FAILED" if refused else status
+        try:
+            for run_id in filter(None, (outer, run.run_id)):
+                run.end(status, run_id)
+        except TrackingError:  # a full disk: the server may still hear of the end
+            with contextlib.suppress(Exception):
+                delivery.client.set_terminated(run.run_id, status)
+        run.journal.wait_until_sent(max(until - time.monotonic(), 0))
+        sender.stop()
+        run._closed()
+        if run.unsent:
+            tell(_left(run, sender.last_error))
+        else:
+            run.journal.remove()
+    if refused and status == "FAILED":
+        raise TrackingError("a server that takes what the training logs", got=refused[0], where=run.tracking_uri)
+
+
+def _wait(journal: Journal, until: float, tell: Tell) -> None:
+    """Until everything is sent, at the latest at the moment `until`."""
+    left = until - time.monotonic()
+    if journal.wait_until_sent(min(_TOLD_AFTER, max(left, 0))) and left > _TOLD_AFTER:
+        tell(f"{journal.unsent} writes wait for the tracking server: trying for {left - _TOLD_AFTER:.0f} s")
+        journal.wait_until_sent(until - time.monotonic())
+
+
+def _left(run: JournaledRun, error: str) -> str:
+    cache_dir = run.journal.folder.parent.parent
+    why = f" ({error})" if error else ""
+    return (
+        f"{run.unsent} writes have not reached the tracking server{why}; nothing is lost, send them later: "
+        f"emotion-mlflow sync {run.run_id} --cache-dir {cache_dir}"
+    )
+
+
+def send_rest(run_id: str, *, cache_dir: Path, tracking_uri: str | None, seconds: float, tell: Tell) -> bool:
+    """Sends what an earlier process of a run left in its journal, if it did; TrackingError where not all arrives."""
+    folder = cache_dir / FOLDER / run_id
+    if not folder.is_dir():
+        return False
+    uri = connect(tracking_uri)
+    with patient(SENDING, ONE_ATTEMPT):
+        journal = Journal(folder)
+        if journal.damaged:
+            tell(f"{journal.damaged} lines of the journal {folder} are damaged and cannot be sent")
+        left = drain(journal, uri, seconds=seconds)
+    if left:
+        raise TrackingError("a server that takes what the run logged before", got=left, where=uri)
+    return True
+
+
+def drain(journal: Journal, uri: str, *, seconds: float) -> str:
+    """Sends a journal and removes it; what was in the way, where something is left after so many seconds."""
+    place = journal.entries[0].payload if journal.entries else {}
+    run_id = str(place.get("run_id", journal.folder.name))
+    client = mlflow.MlflowClient(uri)
+    sender = Sender(
+        journal,
+        Delivery(journal, client=client, run_id=run_id, experiment_id=str(place.get("experiment_id", ""))),
+    )
+    sender.start()
+    left = journal.wait_until_sent(seconds)
+    sender.stop()
+    if left:
+        journal.close()
+        return f"{left} writes unsent ({sender.last_error or 'too little time'})"
+    journal.remove()
+    return ""
+
+
+def _start(
+    client: mlflow.MlflowClient, experiment: str, name: str, tags: Mapping[str, str], resume: str
+) -> tuple[str, str, str]:
+    """(run id, experiment id, id of the run that `mlflow run` opened beside a resumed one, or nothing)."""
+    given = os.environ.pop("MLFLOW_RUN_ID", "")
+    quiet_libraries()
+    try:
+        if resume or given:
+            run = client.get_run(resume or given)
+            if run.info.lifecycle_stage != "active":
+                raise TrackingError("a run that is not deleted", got="a deleted one", where=run.info.run_id)
+            client.update_run(run.info.run_id, status="RUNNING")
+            outer = given if resume and given and given != resume else ""
+            if outer:
+                client.set_tag(outer, "resumed", resume)
+            return run.info.run_id, run.info.experiment_id, outer
+        experiment_id = mlflow.set_experiment(experiment).experiment_id
+        run = client.create_run(
+            experiment_id, run_name=name, tags=context.resolve_tags({**tags, "mlflow.runName": name})
+        )
+    except MlflowException as error:
+        raise TrackingError(
+            "an experiment and run that can be opened", got=first_line(error), where=resume or experiment
+        ) from None
+    return run.info.run_id, experiment_id, ""
+
+
+def lasting(uri: str) -> str:
+    """The address as it holds from any folder, without a password."""
+    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
+    parts = urlsplit(uri)
+    if not parts.password:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@")))

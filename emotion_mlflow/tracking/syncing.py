@@ -1,0 +1,150 @@
+"""What trainings could not send at their end, sent later; and runs whose process is gone. Used by the command line."""
+
+import datetime
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import mlflow
+
+from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.tracking.journal import Journal, JournalBusyError
+from emotion_mlflow.tracking.journaled import FOLDER, drain, lasting
+from emotion_mlflow.tracking.runs import ONE_ATTEMPT, SENDING, connect, patient
+from emotion_mlflow.tracking.sender import now
+
+SECONDS = 120.0
+"""How long a journal may take without anything being confirmed."""
+_PAGE = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synced:
+    """What became of one journal."""
+
+    run_id: str
+    sent: int
+    unsent: int
+    status: str
+    """How the run ended; empty where it goes on or something is unsent."""
+    model_name: str | None
+    model_version: str | None
+    problem: str
+    """Why something is unsent, or what the server refused; empty where all is well."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reaped:
+    """A run whose heartbeat stopped."""
+
+    run_id: str
+    name: str
+    heartbeat: str
+    """ISO time of the last one."""
+
+
+def sync(cache_dir: Path, *, run_id: str, tracking_uri: str | None, tell: Callable[[str], None]) -> list[Synced]:
+    """Sends the journals below `cache_dir`, or one run's; ConfigError where that run has none.
+
+    A journal whose training is still at work is left to it. A training that died without a word ends KILLED; it can
+    still be resumed.
+    """
+    folders = sorted(folder for folder in (cache_dir / FOLDER).glob("*") if (folder / "entries").is_file())
+    if run_id:
+        folders = [folder for folder in folders if folder.name == run_id]
+        if not folders:
+            raise ConfigError("a run with unsent writes", got=run_id, where=cache_dir / FOLDER)
+    done = []
+    for folder in folders:
+        try:
+            done.append(_sync(Journal(folder), tracking_uri, tell))
+        except JournalBusyError as error:
+            if run_id:
+                raise
+            tell(f"left alone: {error}")
+    return done
+
+
+def _sync(journal: Journal, tracking_uri: str | None, tell: Callable[[str], None]) -> Synced:
+    run_id, problem = journal.folder.name, ""
+    try:
+        if journal.damaged:
+            problem = f"{journal.damaged} damaged lines were cut off"
+            tell(f"the journal of {run_id}: {problem}")
+        place = str(journal.entries[0].payload.get("tracking_uri", "")) if journal.entries else ""
+        uri = connect(_address(tracking_uri, place))
+        if journal.last("end") is None:
+            payload = {"run_id": run_id, "status": "KILLED", "time": int(time.time() * 1000)}
+            journal.append("end", payload)
+            tell(f"{run_id} died without a word: KILLED; go on with emotion-mlflow train --resume {run_id}")
+    except BaseException:
+        journal.close()
+        raise
+    before, end, registration = journal.unsent, journal.last("end"), journal.last("register")
+    with patient(SENDING, ONE_ATTEMPT):
+        left = drain(journal, uri, seconds=SECONDS)
+    number = registration.number if registration else 0
+    version = journal.results.get(number) if number not in journal.refused else None
+    refused = "; ".join(journal.refused.values())
+    return Synced(
+        run_id=run_id,
+        sent=before - journal.unsent,
+        unsent=journal.unsent,
+        status=str(end.payload["status"]) if end and not left else "",
+        model_name=str(registration.payload["name"]) if registration and version else None,
+        model_version=version,
+        problem=left or (f"refused: {refused}" if refused else problem),
+    )
+
+
+def _address(said: str | None, kept: str) -> str | None:
+    """What was said; else the journal's, with the password that the environment's has, if it is the same place."""
+    if said or not kept:
+        return said
+    here = str(mlflow.get_tracking_uri())
+    same = lasting(here) == kept and urlsplit(here).password
+    return here if same else kept
+
+
+def reap(*, tracking_uri: str | None, older_than: float, dry_run: bool) -> list[Reaped]:
+    """Marks KILLED what is RUNNING without a heartbeat for `older_than` seconds; only trainings of ours have one."""
+    connect(tracking_uri)
+    client = mlflow.MlflowClient()
+    limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=older_than)
+    found = []
+    for run in _running(client):
+        beaten = _time(run.data.tags.get("heartbeat", ""))
+        if beaten is None or beaten > limit:
+            continue
+        found.append(Reaped(run_id=run.info.run_id, name=run.info.run_name or "", heartbeat=beaten.isoformat()))
+        if not dry_run:
+            client.set_tag(run.info.run_id, "reaped", now())
+            client.set_terminated(run.info.run_id, "KILLED", end_time=int(beaten.timestamp() * 1000))
+    return found
+
+
+def _running(client: mlflow.MlflowClient) -> list[Any]:
+    """The runs with a heartbeat that the server believes to be alive."""
+    experiments, runs, token = [one.experiment_id for one in client.search_experiments()], [], None
+    asked = "attributes.status = 'RUNNING' and tags.heartbeat LIKE '%'"
+    while experiments and token != "":
+        page = client.search_runs(experiments, filter_string=asked, max_results=_PAGE, page_token=token)
+        runs += page
+        token = page.token or ""
+    return runs
+
+
+def _time(text: str) -> datetime.datetime | None:
+    """None where it is none of ours."""
+    try:
+        read = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return read if read.tzinfo else None
