@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test engine bench pictures campaign-compare campaign-kill campaign-outage campaign-fuzz clean lock
+.PHONY: help install demo check test engine bench audit pictures campaign-compare campaign-kill campaign-outage campaign-load campaign-fuzz clean lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -92,20 +92,32 @@ engine: ## Install the system packages the browser, server and docker tests need
 	  echo "until then the tests that need them skip, and say so"; \
 	fi
 
+audit: install ## Look the locked packages up in the OSV advisories; says so where they cannot be reached.
+	@found=$$($(BIN)/uv tool run --quiet pip-audit@2.10.1 --requirement requirements.lock --no-deps --disable-pip \
+	  --progress-spinner off --timeout 10 --vulnerability-service osv 2>&1) && code=0 || code=$$?; \
+	if grep -qE 'ConnectionError|ConnectTimeout|ReadTimeout|Failed to fetch' <<< "$$found"; then \
+	  echo "not audited: no advisory source answers ($$(tail -n 1 <<< "$$found" | cut -c 1-160))"; \
+	else echo "$$found"; exit $$code; fi
+
 bench: install ## Measure the speeds that docs/PERFORMANCE.md states (both sides of each ratio in one run).
 	@$(BIN)/python -m benchmarks
 
 pictures: install ## Draw the README's pictures from a demo run: the report and the MLflow UI (15 minutes, needs Chromium).
 	@$(BIN)/python -m benchmarks.pictures
 
-campaign-compare: install ## Simulate 4 x 1,000 comparisons: wrong and missed winners (half an hour).
+campaign-compare: install ## Simulate 4 x 1,000 comparisons, wrong and missed winners, and draw the power curves (half an hour).
 	@$(BIN)/python -m benchmarks.campaign_compare
+	@$(BIN)/python -m benchmarks.power_compare
 
 campaign-kill: install ## Kill trainings 20 times with SIGKILL and resume them: nothing may differ (half an hour).
 	@$(BIN)/python -m benchmarks.campaign_kill --kills 20
 
 campaign-outage: install ## Stop and start the tracking server 20 times under trainings: nothing may be lost (half an hour).
 	@$(BIN)/python -m benchmarks.campaign_outage --outages 20
+	@$(BIN)/python -m benchmarks.campaign_outage --outages 6 --database postgresql
+
+campaign-load: install ## Sixteen trainings log to one server for 5 minutes, on SQLite and on PostgreSQL: nothing may be lost.
+	@$(BIN)/python -m benchmarks.campaign_load
 
 campaign-fuzz: install ## Give every reader bad input, 50,000 times in all: each must say so in one line.
 	@$(BIN)/python -m benchmarks.campaign_fuzz --inputs 50000

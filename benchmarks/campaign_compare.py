@@ -62,7 +62,7 @@ def share_of_winners(case: Case, *, comparisons: int, workers: int = 2) -> float
 def _names_winner(job: tuple[Case, int]) -> bool:
     case, number = job
     random = np.random.default_rng([number, case.seeds, case.faces, int(100 * case.gain)])
-    world = _World(case.faces, random)
+    world = World(case.faces, random)
     if case.gain:
         first, second = _discordant(world, random)
     else:
@@ -73,7 +73,7 @@ def _names_winner(job: tuple[Case, int]) -> bool:
     return any(paired.winners.values())
 
 
-class _World:
+class World:
     """Faces with truths and difficulties; sides of equal ability answer them."""
 
     def __init__(self, faces: int, random: np.random.Generator) -> None:
@@ -84,10 +84,10 @@ class _World:
         self.shape = random.uniform(20, 76, (faces, 136)).astype(np.float32)
         self.shape[:, [72, 73, 90, 91]] = [20, 30, 70, 30]  # the outer eye corners, 50 pixels apart
 
-    def side(self, seeds: int = 1) -> list[Answers]:
-        """One model a seed; with several, each has a skill of its own."""
+    def side(self, seeds: int = 1, *, skill: float = 0.0) -> list[Answers]:
+        """One model a seed, of this mean skill; with several, each has a skill of its own."""
         spread = SEED_SPREAD if seeds > 1 else 0.0
-        return [self._model(float(self.random.normal(0, spread))) for _ in range(seeds)]
+        return [self._model(float(self.random.normal(skill, spread))) for _ in range(seeds)]
 
     def _model(self, skill: float) -> Answers:
         logits = self.random.normal(0, 1, (self.faces, 8))
@@ -108,7 +108,7 @@ class _World:
         )
 
 
-def _discordant(world: _World, random: np.random.Generator) -> tuple[list[Answers], list[Answers]]:
+def _discordant(world: World, random: np.random.Generator) -> tuple[list[Answers], list[Answers]]:
     """Two models of accuracy .60 and .55 that are right on different faces for 15 % of them; all else equal."""
     kind = random.choice(4, world.faces, p=[0.5, 0.1, 0.05, 0.35])  # both right, the first only, the second only, none
     sides = []

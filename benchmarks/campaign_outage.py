@@ -23,6 +23,7 @@ import click
 import numpy as np
 
 from benchmarks.campaign_kill import TAKES_TIME
+from benchmarks.postgres import Postgres, postgres
 
 SMALL = ["--backbone", "mobilenetv3small", "--weights", "none", "--image-size", "32", "--recipe", "improved"]
 SMALL += ["--data", "demo", "--limit", "32", "--epochs", "3"]
@@ -36,6 +37,8 @@ class Server:
     """A real MLflow server that can be stopped and started at the same place."""
 
     folder: Path
+    cluster: Postgres | None = None
+    """Its database; else a SQLite file in the folder."""
     port: int = 0
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
@@ -48,7 +51,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = self.port or _free_port()
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port)]
-        command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
+        command += ["--backend-store-uri", self.cluster.uri if self.cluster else f"sqlite:///{self.folder}/mlflow.db"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
         environment = _environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         with (self.folder / "server.log").open("ab") as log:
@@ -180,13 +183,24 @@ def disturbed(
                 process.wait(float(moment.split()[0]))
         if process.poll() is not None:
             break
-        number_of_signal = signal.SIGKILL if rng.random() < 0.5 else signal.SIGTERM
-        server.stop(number_of_signal)
         pause = float(rng.uniform(0.5, 8))
-        time.sleep(pause)
-        server.start()
-        told.append(f"{signal.Signals(number_of_signal).name} {moment}, {pause:.1f} s")
+        told.append(f"{_take_away(server, pause, rng)} {moment}, {pause:.1f} s")
     return answer(process), told
+
+
+def _take_away(server: Server, pause: float, rng: np.random.Generator) -> str:
+    """The server, or every other time the database under it, is gone for so many seconds; how it went."""
+    rudely = rng.random() < 0.5
+    if server.cluster and rng.random() < 0.5:
+        server.cluster.stop(mode="immediate" if rudely else "fast")
+        time.sleep(pause)
+        server.cluster.start()
+        return f"PostgreSQL stopped {'at once' if rudely else 'in order'}"
+    number = signal.SIGKILL if rudely else signal.SIGTERM
+    server.stop(number)
+    time.sleep(pause)
+    server.start()
+    return signal.Signals(number).name
 
 
 def start(server: Server, flags: list[str], folder: Path, *, sync_wait: int = 300) -> "subprocess.Popen[str]":
@@ -212,9 +226,20 @@ def answer(process: "subprocess.Popen[str]") -> dict[str, Any]:
     return told
 
 
-def run(*, outages: int, each: int, seed: int, folder: Path, show: Callable[[str], None]) -> bool:
-    """`outages` in all, up to `each` in one training; True where nothing ever differed."""
-    rng, server = np.random.default_rng(seed), Server(folder=folder / "server")
+def run(
+    *,
+    outages: int,
+    each: int,
+    seed: int,
+    folder: Path,
+    show: Callable[[str], None],
+    cluster: Postgres | None = None,
+) -> bool:
+    """`outages` in all, up to `each` in one training; True where nothing ever differed.
+
+    With a PostgreSQL `cluster` it is stopped at times too, under a server that stays.
+    """
+    rng, server = np.random.default_rng(seed), Server(folder=folder / "server", cluster=cluster)
     folder.mkdir(parents=True, exist_ok=True)
     server.start()
     try:
@@ -299,10 +324,14 @@ def _environment() -> dict[str, str]:
 @click.option("--outages", default=20, show_default=True)
 @click.option("--each", default=3, show_default=True, help="Outages of one training at most.")
 @click.option("--seed", default=0, show_default=True)
-def main(outages: int, each: int, seed: int) -> None:
-    """Stops and starts the server while trainings run."""
-    with tempfile.TemporaryDirectory(prefix="emotion-mlflow-outage-") as folder:
-        sys.exit(0 if run(outages=outages, each=each, seed=seed, folder=Path(folder), show=click.echo) else 1)
+@click.option("--database", type=click.Choice(["sqlite", "postgresql"]), default="sqlite", show_default=True)
+def main(outages: int, each: int, seed: int, database: str) -> None:
+    """Stops and starts the server, or the PostgreSQL under it, while trainings run."""
+    with contextlib.ExitStack() as opened:
+        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="emotion-mlflow-outage-")))
+        cluster = opened.enter_context(postgres()) if database == "postgresql" else None
+        clean = run(outages=outages, each=each, seed=seed, folder=folder, show=click.echo, cluster=cluster)
+    sys.exit(0 if clean else 1)
 
 
 if __name__ == "__main__":

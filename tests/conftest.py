@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.postgres import postgres, programs
 from benchmarks.proxy import counting_proxy
 
 ROOT = Path(__file__).parents[1]
@@ -226,11 +227,37 @@ def port() -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory) -> Iterator[str]:
-    """The address of a real tracking server."""
+def installed() -> None:
+    """PostgreSQL is there; skips where it is not, fails where it could be."""
+    if programs() is None:
+        reason = "no PostgreSQL: initdb is absent (`make engine` installs it)"
+        if os.environ.get("CI") == "true" and not os.geteuid() and Path("/etc/debian_version").exists():
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def database(installed) -> Iterator[Any]:
+    """A real PostgreSQL that a test may stop and start."""
+    with postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def lasting_database(installed) -> Iterator[Any]:
+    """A real PostgreSQL that stays."""
+    with postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def server(request, tmp_path_factory) -> Iterator[str]:
+    """The address of a real tracking server, on each kind of database in turn."""
     folder = tmp_path_factory.mktemp("server")
     number = free_port()
-    arguments = ["mlflow", "server", "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--workers", "1"]
+    sqlite = request.param == "sqlite"
+    backend = f"sqlite:///{folder}/mlflow.db" if sqlite else request.getfixturevalue("lasting_database").uri
+    arguments = ["mlflow", "server", "--backend-store-uri", backend, "--workers", "1"]
     arguments += ["--artifacts-destination", str(folder / "artifacts"), "--port", str(number)]
     uri = f"http://127.0.0.1:{number}"
     quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

@@ -17,6 +17,11 @@ def test_a_server_that_stops_and_starts_in_mid_training_holds_the_same_as_one_th
     assert campaign_outage.run(outages=3, each=3, seed=7, folder=tmp_path, show=lines.append), lines
 
 
+def test_a_database_that_is_restarted_under_a_training_holds_the_same(tmp_path, database):
+    lines = []
+    assert campaign_outage.run(outages=2, each=2, seed=3, folder=tmp_path, show=lines.append, cluster=database), lines
+
+
 def test_a_training_ends_well_without_its_server_and_sync_brings_all_later(tmp_path, command):
     server = campaign_outage.Server(folder=tmp_path / "server")
     server.start()

@@ -226,6 +226,22 @@ def test_a_server_that_is_killed_in_mid_run_loses_and_doubles_nothing(own_server
     assert_whole(own_server.uri, run.run_id, "killed", tmp_path / "scratch")
 
 
+def test_a_database_restarted_under_the_server_loses_and_doubles_nothing(database, opening, files, model, tmp_path):
+    server = Server(folder=tmp_path / "server", cluster=database)
+    server.start()
+    try:
+        with opening(server.uri, sync_wait=200) as run:
+            run.log_params({"training.learning_rate": 1e-3})
+            database.stop(mode="immediate")
+            write_all(run, files, model, "restarted")
+            time.sleep(2)  # some attempts fall into the outage
+            database.start()
+        assert run.unsent == 0
+        assert_whole(server.uri, run.run_id, "restarted", tmp_path / "scratch")
+    finally:
+        server.stop()
+
+
 def test_a_server_away_at_the_end_leaves_a_journal_that_sync_sends_later(own_server, opening, files, model, tmp_path):
     told = []
     with opening(own_server.uri, sync_wait=1, told=told) as run:
