@@ -75,6 +75,7 @@ def _key(parts: Parts, contents: np.ndarray) -> str:
         parts.trunk.deepest_stage,
         config.pixels,
         config.image_size,
+        config.head_norm,
     ]
     if parts.trunk.weights == "none":
         trunk.append(_arrays_digest(parts))

@@ -82,7 +82,7 @@ def test_the_second_time_the_network_is_not_asked(parts, tmp_path):
 
 def test_heads_with_other_settings_find_the_same_file(parts, weights_files, tmp_path):
     compute(parts, tmp_path)
-    compute(make(weights=weights_files[0], dropout=0.5, head_norm=False, tasks=("valence",), seed=3), tmp_path)
+    compute(make(weights=weights_files[0], dropout=0.5, tasks=("valence",), seed=3), tmp_path)
     assert len(files(tmp_path)) == 1
 
 

@@ -9,7 +9,7 @@ from emotion_mlflow.config import ModelConfig
 from emotion_mlflow.labels import AFFECT_HIGH, AFFECT_LOW, PIXEL_CENTRE
 from emotion_mlflow.models.backbones import CAFFE_MEAN, Trunk, load_trunk, set_batch_norm, still_residuals
 from emotion_mlflow.models.facts import backbone_facts
-from emotion_mlflow.models.heads import build_heads
+from emotion_mlflow.models.heads import build_heads, norms_in_heads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class Parts:
     config: ModelConfig
     trunk: Trunk
     features: keras.Model
-    """(N, S, S, 3) pixels 0-255 -> (N, F) pooled features; preprocessing is inside."""
+    """(N, S, S, 3) pixels 0-255 -> (N, F) pooled features, a frozen backbone's on one scale; preprocessing inside."""
     heads: keras.Model
     """(N, F) -> dict of outputs, see `build_heads`."""
     whole: keras.Model
@@ -72,9 +72,11 @@ def build(config: ModelConfig, *, mean_shape: np.ndarray, mean_affect: tuple[flo
             network = keras.Model(network.input, network.get_layer(trunk.deepest_stage).output, name=network.name)
     pixels = keras.Input((config.image_size, config.image_size, 3), name="pixels")
     maps = network(_preprocess(pixels, config))
-    features = keras.Model(
-        pixels, keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")(maps), name="features"
-    )
+    pooled = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")(maps)
+    if config.head_norm and not norms_in_heads(config):
+        scale = keras.layers.LayerNormalization(epsilon=1e-5, center=False, scale=False, name="head_norm")
+        pooled = scale(pooled)
+    features = keras.Model(pixels, pooled, name="features")
     heads = build_heads(features.output.shape[-1], config=config, mean_shape=mean_shape, mean_affect=mean_affect)
     whole = keras.Model(pixels, heads(features.output), name="whole")
     return Parts(config=config, trunk=trunk, features=features, heads=heads, whole=whole, frozen_norms=frozen_norms)
