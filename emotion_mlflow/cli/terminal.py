@@ -16,6 +16,7 @@ import click
 
 from emotion_mlflow.cache import default_cache_dir
 from emotion_mlflow.cli.progress import PlainReporter, reporter
+from emotion_mlflow.cli.starter import ending_with_starter
 from emotion_mlflow.errors import Stopped
 
 
@@ -33,14 +34,15 @@ def cache_folder(cache_dir: str) -> Path:
 def working(*, tensorflow: bool = True) -> Iterator[PlainReporter]:
     """A reporter for a job; inside, stdout is stderr (libraries print where only the answer may go).
 
-    SIGTERM stops as Ctrl-C does; TensorFlow, where the job needs it, is imported quietly.
+    SIGTERM stops as Ctrl-C does, and so does the end of the `mlflow run` that started us. TensorFlow, where the job
+    needs it, is imported quietly.
     """
     held = signal.signal(signal.SIGTERM, _stop)
     if tensorflow:
         quiet_tensorflow()
     watcher = reporter()
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), ending_with_starter():
             yield watcher
     finally:
         watcher.close()
