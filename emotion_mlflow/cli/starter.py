@@ -22,7 +22,7 @@ def ending_with_starter() -> Iterator[None]:
 
     def watch() -> None:
         while not done.wait(EVERY):
-            if not process.is_running():
+            if not _lives(process):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
@@ -31,6 +31,15 @@ def ending_with_starter() -> Iterator[None]:
         yield
     finally:
         done.set()
+
+
+def _lives(process: Any) -> bool:
+    """A dead process that nobody has asked for is still listed."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def _mlflow_run() -> Any:

@@ -82,6 +82,4 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    stopped = Stopped("to finish", got=signal.Signals(number).name)
-    stopped.exit_code = 128 + number
-    raise stopped
+    raise Stopped(signal.Signals(number).name, exit_code=128 + number)

@@ -264,7 +264,7 @@ def test_a_server_away_at_the_end_leaves_a_journal_that_sync_sends_later(own_ser
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Stopped("to finish", got="SIGTERM"), "KILLED"), (DataError("68 points", got=67), "FAILED")],
+    [(Stopped("SIGTERM"), "KILLED"), (DataError("68 points", got=67), "FAILED")],
     ids=["stopped", "failed"],
 )
 def test_a_training_that_ended_so_while_the_server_was_away_ends_so_after_sync(
