@@ -1,5 +1,6 @@
 """What an earlier run left, under fire: caches of manifests and pixels, predictions tables, checkpoints."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -27,6 +28,7 @@ from emotion_mlflow.evaluate import predictions_table, read_predictions
 from emotion_mlflow.labels import landmark_layout
 from emotion_mlflow.metrics.suite import Answers, suite
 from emotion_mlflow.reproduce import read_check
+from emotion_mlflow.tracking.journal import Journal
 
 _KEY = b"emotion_mlflow"
 
@@ -180,10 +182,38 @@ def _checks(guard: Guard) -> Prepared:
     return damaged((good,), head=len(good)), lambda content: read_check(written(file, content))
 
 
+def _journals(guard: Guard) -> Prepared:
+    """A training's journal: damaged bytes, and lines of the right checksum that say what no training does."""
+    place = guard.inside / "journal"
+    lay_traps(guard)
+    with contextlib.closing(Journal(place)) as journal:
+        journal.append("run", {"run_id": "a", "experiment_id": "1", "tracking_uri": "sqlite:///x.db"})
+        journal.append("batch", {"metrics": [["loss", 0.5, 1, 1]], "params": {"a": "1"}, "tags": {}})
+        journal.append("files", {}, {"figures/a.png": b"x" * 100})
+    good = (place / "entries").read_bytes()
+    one = st.dictionaries(st.sampled_from(("path", "size", "sha256")), st.sampled_from(PATHS) | plain_values())
+    payloads = st.fixed_dictionaries({"files": st.lists(one, max_size=2) | plain_values()}) | plain_values()
+    entries = st.fixed_dictionaries({}, optional={"n": numbers(), "kind": words(), "payload": payloads})
+
+    def lied(told: Any) -> bytes:
+        text = json.dumps(told, default=str).encode(errors="replace")
+        return good + hashlib.sha256(text).hexdigest()[:16].encode() + b" " + text + b"\n"
+
+    def look(content: bytes) -> None:
+        written(place / "entries", content)
+        with contextlib.closing(Journal(place)) as journal:
+            for entry in journal.entries:
+                for file in journal.files_of(entry):
+                    file.whole()
+
+    return st.one_of(damaged((good,), head=len(good)), entries.map(lied)), look
+
+
 READERS = (
     Reader(name="kept manifests", prepare=_manifests, share=40),
     Reader(name="kept pixels", prepare=_pixels, share=40),
     Reader(name="predictions tables", prepare=_predictions, share=40),
     Reader(name="stored answers", prepare=_checks, share=30),
     Reader(name="checkpoints", prepare=_checkpoints, share=60),
+    Reader(name="journals", prepare=_journals, share=40),
 )

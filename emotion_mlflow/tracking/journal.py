@@ -50,7 +50,11 @@ class KeptFile:
 
     def whole(self) -> bool:
         """Is the copy still what was put in?"""
-        return self.local.is_file() and self.local.stat().st_size == self.size and _sha256(self.local) == self.sha256
+        with contextlib.suppress(OSError):
+            return (
+                self.local.is_file() and self.local.stat().st_size == self.size and _sha256(self.local) == self.sha256
+            )
+        return False
 
 
 class Journal:
@@ -130,12 +134,19 @@ class Journal:
         return len(self._waiting)
 
     def files_of(self, entry: Entry) -> list[KeptFile]:
-        """Its copies."""
-        place = self.folder / "files" / str(entry.number)
-        return [
-            KeptFile(path=one["path"], local=place / one["path"], size=one["size"], sha256=one["sha256"])
-            for one in entry.payload.get("files", [])
-        ]
+        """Its copies; UnsendableError where the entry names none of ours."""
+        place = (self.folder / "files" / str(entry.number)).resolve()
+        try:
+            kept = [
+                KeptFile(path=one["path"], local=place / one["path"], size=one["size"], sha256=one["sha256"])
+                for one in entry.payload.get("files", [])
+            ]
+            ours = all(one.local.resolve().is_relative_to(place) for one in kept)
+        except (KeyError, TypeError, ValueError, OSError):
+            ours = False
+        if not ours:
+            raise UnsendableError("files that the training wrote", got="other ones", where=self.folder)
+        return kept
 
     def last(self, kind: str) -> Entry | None:
         """The newest entry of a kind, sent or not."""
