@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def tree(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def open_faces(faces):
+    """The faces where the container's user may read them; pytest's own folders are its user's alone."""
+    with tempfile.TemporaryDirectory(prefix="emotion-mlflow-faces-") as folder:
+        copy = shutil.copytree(faces, Path(folder, "faces"))
+        subprocess.run(["chmod", "-R", "a+rX", folder], check=True)
+        yield copy
+
+
+@pytest.fixture(scope="module")
 def train_image(tree, client, variables, supplies):
     """docker/train/Dockerfile, built with the packaging tools only.
 
@@ -87,13 +97,13 @@ def train_image(tree, client, variables, supplies):
     return "emotion-mlflow-tests/train:1"
 
 
-def test_a_container_on_the_stack_s_network_trains_by_the_server_s_name(up, train_image, faces, tracking):
+def test_a_container_on_the_stack_s_network_trains_by_the_server_s_name(up, train_image, open_faces, tracking):
     credentials = up.credentials | {"MLFLOW_TRACKING_URI": "http://server:5000", "PYTHONPATH": "/site"}
     said = up.client.containers.run(
         train_image,
         ["emotion-mlflow", "train", *TINY, "--data", "/faces", "--json", "--no-register"],
         environment=credentials,
-        volumes={SITE: {"bind": "/site", "mode": "ro"}, str(faces): {"bind": "/faces", "mode": "ro"}},
+        volumes={SITE: {"bind": "/site", "mode": "ro"}, str(open_faces): {"bind": "/faces", "mode": "ro"}},
         network=f"{up.name}_front",
         remove=True,
         stdout=True,
@@ -102,19 +112,28 @@ def test_a_container_on_the_stack_s_network_trains_by_the_server_s_name(up, trai
     assert tracking.get_run(json.loads(said)["run_id"]).info.status == "FINISHED"
 
 
-def test_mlflow_run_trains_in_the_image_that_docker_env_names(up, train_image, tree, faces, tracking):
+def test_mlflow_run_trains_in_the_image_that_docker_env_names(up, train_image, tree, open_faces, tracking):
     project = (tree / "MLproject").read_text()
     assert "python_env: python_env.yaml" in project
     wanted = (
         f"docker_env:\n  image: {train_image}\n"
-        f'  volumes: ["{SITE}:/site:ro", "{faces}:/faces:ro"]\n'
+        f'  volumes: ["{SITE}:/site:ro", "{open_faces}:/faces:ro"]\n'
         '  environment: [["PYTHONPATH", "/site"], "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"]'
     )
     (tree / "MLproject").write_text(project.replace("python_env: python_env.yaml", wanted))
     pairs = zip(TINY[::2], TINY[1::2], strict=True)
     parameters = [word for flag, value in pairs for word in ("-P", f"{flag[2:].replace('-', '_')}={value}")]
     parameters += ["-P", "data=/faces", "-P", "no_register=true"]
-    command = [str(Path(sys.executable).parent / "mlflow"), "run", str(tree), "-A", "network=host", *parameters]
+    command = [
+        str(Path(sys.executable).parent / "mlflow"),
+        "run",
+        str(tree),
+        "-e",
+        "train",
+        "-A",
+        "network=host",
+        *parameters,
+    ]
     environment = {**os.environ, **up.credentials, "DOCKER_HOST": up.variables["DOCKER_HOST"]}
     command += ["--experiment-name", "emotion"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
