@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from emotion_mlflow.config import AUTO, AugmentConfig, DataConfig, ModelConfig, RunConfig, TrainingConfig
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.labels import TASKS
 from emotion_mlflow.models.facts import backbone_facts
 
 VALIDATED_ON_TEST = "published"
@@ -165,4 +166,12 @@ def resolve(recipe: str, backbone: str, *, drawn: bool, labelled: tuple[str, ...
     if not tasks:
         raise ConfigError(f"labels for one of {', '.join(config.model.tasks)}", got="none", where="the data")
     weights = "none" if drawn else "imagenet"
-    return replace(config, model=replace(config.model, tasks=tasks, weights=weights))
+    return with_tasks(replace(config, model=replace(config.model, weights=weights)), tasks)
+
+
+def with_tasks(config: RunConfig, tasks: tuple[str, ...]) -> RunConfig:
+    """The config for these tasks; where the score that picks the best epoch is of another, `val/loss` picks it."""
+    task, training = config.training.early_stopping.split("/")[1], config.training
+    if task in TASKS and task not in tasks:
+        training = replace(training, early_stopping="val/loss")
+    return replace(config, model=replace(config.model, tasks=tasks), training=training)

@@ -24,7 +24,7 @@ class Report:
     reasons: list[dict[str, Any]]
     """{file, row, reason} of the first rejected faces."""
     splits: dict[str, dict[str, Any]]
-    """Per split (an uncut set: per part): faces, faces a class, labelled faces a task."""
+    """Per split (an uncut set: as it names them itself): faces, faces a class, labelled faces a task."""
     ranges: dict[str, list[float] | None]
     """Least and greatest of each; None where nothing is labelled."""
     duplicates: dict[str, int]
@@ -77,9 +77,7 @@ def check_rejected(manifest: Manifest, max_rejected: float) -> None:
 
 def _splits(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """In the order train, val, test; faces of a set of one part that is not cut are under `all`."""
-    cut = (manifest.table["split"] != "").all()
-    side = manifest.table["split" if cut else "part"].to_numpy().astype(object)
-    side[side == ""] = "all"
+    side = np.where((sides := manifest.sides()) == "", "all", sides)
     names = [name for name in (*SPLITS, "validation", "all") if (side == name).any()]
     return {name: _counts(manifest.rows(side == name)) for name in names}
 

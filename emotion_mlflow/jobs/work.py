@@ -23,6 +23,7 @@ from PIL import Image
 from emotion_mlflow import cache, reproduce, timing
 from emotion_mlflow.checkpoints import Checkpoints, State
 from emotion_mlflow.config import RunConfig, as_dict
+from emotion_mlflow.data.augment import may_mirror
 from emotion_mlflow.data.batches import Examples, truth_arrays
 from emotion_mlflow.data.drawing import draw_face
 from emotion_mlflow.data.manifest import Manifest
@@ -112,9 +113,16 @@ class Work:
         for split, part in faces.parts.items():
             self.run.log_dataset(part, split=split, digest=faces.digests[split])
         self.run.log_text("splits.json", json.dumps(ids))
-        trunk = parts.trunk
+        trunk, tasks = parts.trunk, self.config.model.tasks
+        layout = faces.manifest.layout
+        mirrors = may_mirror(layout, with_landmarks="landmarks" in tasks)
+        if self.config.augment.flip and not mirrors:
+            self.reporter.warn(f"faces are not mirrored: of {layout.points} landmark points no mirror order is known")
+        labelled = {split: part.labelled() for split, part in faces.parts.items()}
         self.run.log_params(
             {
+                **{f"labelled/{split}/{task}": int(on[task].sum()) for split, on in labelled.items() for task in tasks},
+                "mirrored": str(mirrors and self.config.augment.flip > 0).lower(),
                 "weights": trunk.weights,
                 "weights_digest": trunk.weights_digest,
                 "batch_norm_layers": trunk.norms,

@@ -28,6 +28,21 @@ def test_a_set_of_one_part_is_counted_whole_until_it_is_cut(make_manifest):
     assert list(check(cut).splits) == ["train", "val", "test"]
 
 
+def test_a_set_that_names_its_val_faces_is_counted_by_its_three_splits(make_manifest):
+    part, split = ["train"] * 3 + ["validation"], ["", "", "val", ""]
+    report = check(make_manifest([0] * 4, part=part, split=split, content_hash=["a", "b", "a", "c"]))
+    assert {name: counts["faces"] for name, counts in report.splits.items()} == {"train": 2, "val": 1, "test": 1}
+
+
+def test_tasks_are_those_with_labels_on_every_side_that_learns_or_chooses(make_manifest):
+    # valence is labelled for the held-out face only, landmarks for every face
+    train_and_held_out = {"part": ["train", "train", "validation"], "valence": [np.nan, np.nan, 0.5]}
+    known = make_manifest([0, 1, 2], landmark_width=4, **train_and_held_out)
+    assert known.tasks() == ("expression", "arousal", "landmarks")
+    assert make_manifest([0, -1, 2], split=["", "val", ""], **train_and_held_out).tasks() == ("arousal",)
+    assert make_manifest([-1, -1, 2], valence=np.nan).tasks() == ("expression", "arousal")
+
+
 def test_duplicates_and_leaks_are_counted_apart(make_manifest):
     part = ["train", "train", "validation", "validation", "train"]
     picture = np.array([7 << 40, 7 << 40, 7 << 40, (7 << 40) + 1, (1 << 63) + 255], dtype=np.uint64)

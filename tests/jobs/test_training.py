@@ -159,6 +159,8 @@ def test_every_setting_is_a_param_under_config_and_so_is_the_place(trained):
     assert params["config/command"].startswith("emotion-mlflow train --backbone mobilenetv3small")
     for name in ("git/commit", "git/dirty", "machine/device", "package/tensorflow", "package/keras", "weights_digest"):
         assert params[f"config/{name}"], name
+    assert {params[f"config/labelled/{split}/landmarks"] for split in ("train", "val", "test")} == {"29", "3", "8"}
+    assert params["config/mirrored"] == "true"
     assert params["config/package/numpy"] == np.__version__
 
 
