@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from emotion_mlflow.cli.options import GRID, TRAIN, Option, with_options
-from emotion_mlflow.cli.train import FIELDS, request_of, settings_of, weights_for
+from emotion_mlflow.cli.train import FIELDS, request_of, settings_of, weights_by_backbone, weights_for
 from emotion_mlflow.errors import ConfigError, EmotionError, Stopped
 
 
@@ -189,8 +189,7 @@ def _converted(option: Option, text: str, file: Path) -> Any:
 
 def _require_known_weights(backbones: tuple[str, ...], text: str) -> None:
     """A file for a backbone that is not asked for is a slip of the pen."""
-    named = [part.partition("=")[0] for part in text.split(",") if "=" in part]
-    stray = [name for name in named if name not in backbones]
+    stray = [name for name in weights_by_backbone(text) if name not in backbones]
     if stray:
         raise ConfigError(f"weights for {', '.join(backbones)}", got=stray[0], where="--weights")
 

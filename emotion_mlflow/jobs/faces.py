@@ -53,7 +53,7 @@ def read_faces(data: str, *, data_format: str, max_rejected: float, cache_dir: P
     manifest = open_set(data, data_format=data_format, cache_dir=cache_dir, progress=reporter.advance)
     if len(manifest.rejected):
         reporter.warn(f"{len(manifest.rejected)} of {len(manifest) + len(manifest.rejected)} faces rejected")
-    check_rejected(manifest, max_rejected)
+    check_rejected(manifest, max_rejected, data=data)
     return manifest
 
 

@@ -15,7 +15,6 @@ from emotion_mlflow.errors import ConfigError, DataError, WeightsError
 from emotion_mlflow.labels import SPLITS, TASKS
 from emotion_mlflow.recipes import resolve, with_tasks
 
-
 FLAGS = {
     "model.backbone": "--backbone",
     "data.data": "--data",

@@ -213,6 +213,8 @@ class Work:
             "backbone": self.config.model.backbone,
             "recipe": self.config.recipe,
             "data": self.config.data.data,
+            "data_format": self.config.data.data_format,
+            "max_rejected": self.config.data.max_rejected,
             "data_name": test.name,
             "data_digest": faces.data_digest,
         }
@@ -253,7 +255,7 @@ class Work:
             history=fitted.history,
             best_epoch=fitted.best_epoch,
             show_faces=self.request.show_faces,
-            tracking_uri=self.run.tracking_uri,
+            run=self.run,
         )
         self.run.log_folder(folder / "artifacts")
         model = registry.save_model(folder / "model", network=files[0], card=files[1], example=example_picture())

@@ -22,6 +22,8 @@ from emotion_mlflow.metrics.suite import Answers, labelled, suite
 
 if TYPE_CHECKING:
     from emotion_mlflow.plots import FacesToShow
+    from emotion_mlflow.tracking.journaled import JournaledRun
+    from emotion_mlflow.tracking.runs import Run
 
 
 def write_artifacts(
@@ -34,7 +36,7 @@ def write_artifacts(
     history: pd.DataFrame | None,
     best_epoch: int | None,
     show_faces: str,
-    tracking_uri: str,
+    run: "Run | JournaledRun",
 ) -> None:
     """predictions/*.parquet, history.csv, figures/*.png; tables of intervals, classes and sources, below `folder`."""
     from emotion_mlflow import plots
@@ -48,20 +50,26 @@ def write_artifacts(
     per_source(test.answers, manifest).to_csv(folder / f"per_source_{test.split}.csv", index=False)
     if test.answers.probabilities is not None:
         per_class(test.answers).to_csv(folder / f"per_class_{test.split}.csv", index=False)
-    shown = faces_to_show(test, manifest, pixels, how=how_to_show(show_faces, manifest, tracking_uri))
+    shown = faces_to_show(
+        test, manifest, pixels, how=how_to_show(show_faces, manifest, run.tracking_uri, run.artifact_uri)
+    )
     made = plots.figures(test.answers, history=history, layout=manifest.layout, best_epoch=best_epoch, faces=shown)
     plots.save_all(folder / "figures", made)
 
 
-def how_to_show(show_faces: str, manifest: Manifest, tracking_uri: str) -> str:
-    """`full`, `thumbnails` or `none`: auto is full for drawings, thumbnails in a store on this machine, else none."""
+def how_to_show(show_faces: str, manifest: Manifest, tracking_uri: str, artifact_uri: str) -> str:
+    """`full`, `thumbnails` or `none`: auto is full for drawings, thumbnails where all stays on this machine, else none.
+
+    A store here may keep its artifacts elsewhere: both addresses count.
+    """
     if show_faces not in SHOW_FACES:
         raise ConfigError(f"one of {', '.join(SHOW_FACES)}", got=show_faces, where="--show-faces")
     if show_faces != AUTO:
         return show_faces
     if manifest.drawn:
         return "full"
-    return "thumbnails" if urlsplit(tracking_uri).scheme in ("sqlite", "file") else "none"
+    stays = urlsplit(tracking_uri).scheme in ("sqlite", "file") and urlsplit(artifact_uri).scheme in ("", "file")
+    return "thumbnails" if stays else "none"
 
 
 def faces_to_show(scored: Scored, manifest: Manifest, pixels: np.ndarray, *, how: str) -> "FacesToShow":

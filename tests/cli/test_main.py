@@ -105,7 +105,20 @@ MISTAKES = {
     "an unknown backbone in the demo": (["demo", "--backbones", "resnet50,vgg"], "expected a backbone of resnet50"),
     "a data set of nothing": (["data", "check", "absent"], "got nothing there in absent"),
     "no path": (["data", "check"], "Missing argument"),
-    "a cache that is a file": (["cache", "clear", "--cache-dir", sys.executable], "expected a folder; got a file"),
+    "a cache that is a file": (
+        ["cache", "clear", "--cache-dir", sys.executable],
+        "expected a folder that can be written to; got",
+    ),
+    "a cache that is a file, in data check": (
+        ["data", "check", "demo", "--cache-dir", sys.executable],
+        "expected a folder that can be written to; got",
+    ),
+    "a cache that is a file, in train": (["train", "--cache-dir", sys.executable], "got File exists in --cache-dir"),
+    "a cache that cannot be made": (["cache", "show", "--cache-dir", "/proc/x"], "got No such file or directory in"),
+    "weights for a backbone that is none": (
+        ["train", "--weights", "resnet5=a,resnet50=b"],
+        "expected BACKBONE=FILE with a backbone of resnet50",
+    ),
 }
 
 

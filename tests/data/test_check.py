@@ -67,13 +67,13 @@ def test_unlabelled_ranges_are_absent_rather_than_made_up(make_manifest):
 
 @pytest.mark.parametrize(("rejected", "share"), [(0, 0.0), (1, 0.01), (50, 0.5)])
 def test_as_many_rejected_faces_as_allowed_pass(make_manifest, rejected, share):
-    check_rejected(make_manifest([0] * (100 - rejected), rejected=rejected), share)
+    check_rejected(make_manifest([0] * (100 - rejected), rejected=rejected), share, data="tiny")
 
 
 def test_more_rejected_faces_than_allowed_stop_with_count_reason_and_list(make_manifest):
     with pytest.raises(DataError) as error:
-        check_rejected(make_manifest([0] * 98, rejected=2), 0.01)
+        check_rejected(make_manifest([0] * 98, rejected=2), 0.01, data="my faces/list.csv")
     message = str(error.value)
     assert "expected at most 0.01 of the faces rejected" in message
     assert "got 2 of 100 (0.02), the first: 0.jpg: expected a face; got a cat" in message
-    assert "emotion-mlflow data check" in message
+    assert "emotion-mlflow data check 'my faces/list.csv' --json" in message  # what was typed, not its folder

@@ -26,27 +26,41 @@ class Set:
 
 @pytest.mark.parametrize("uri", HERE)
 def test_auto_is_thumbnails_with_a_store_on_this_machine(uri):
-    assert how_to_show("auto", Set(), uri) == "thumbnails"
+    assert how_to_show("auto", Set(), uri, "/here/mlruns/1/artifacts") == "thumbnails"
 
 
 @pytest.mark.parametrize("uri", ELSEWHERE)
 def test_auto_shows_nobody_on_a_server(uri):
-    assert how_to_show("auto", Set(), uri) == "none"
+    assert how_to_show("auto", Set(), uri, "/here/mlruns/1/artifacts") == "none"
+
+
+@pytest.mark.parametrize(
+    ("place", "how"),
+    [
+        ("/here/mlruns/1/artifacts", "thumbnails"),
+        ("file:///here/mlruns/1/artifacts", "thumbnails"),
+        ("s3://bucket/1/artifacts", "none"),
+        ("mlflow-artifacts:/1", "none"),
+    ],
+)
+def test_auto_shows_nobody_where_a_store_here_keeps_its_artifacts_elsewhere(place, how):
+    assert how_to_show("auto", Set(), HERE[0], place) == how
 
 
 @pytest.mark.parametrize("uri", [HERE[0], ELSEWHERE[0]])
 def test_drawn_faces_are_shown_whole_everywhere(uri):
-    assert how_to_show("auto", Set(drawn=True), uri) == "full"
+    assert how_to_show("auto", Set(drawn=True), uri, "s3://faces") == "full"
 
 
 @pytest.mark.parametrize("asked", ["thumbnails", "none"])
 def test_what_is_asked_for_holds_everywhere(asked):
-    assert {how_to_show(asked, Set(drawn=drawn), uri) for drawn in (True, False) for uri in HERE + ELSEWHERE} == {asked}
+    found = {how_to_show(asked, Set(drawn=drawn), uri, "") for drawn in (True, False) for uri in HERE + ELSEWHERE}
+    assert found == {asked}
 
 
 def test_anything_else_is_a_mistake():
     with pytest.raises(ConfigError, match="expected one of auto, thumbnails, none; got full in --show-faces"):
-        how_to_show("full", Set(), HERE[0])
+        how_to_show("full", Set(), HERE[0], "")
 
 
 @pytest.mark.parametrize(("how", "side"), [("full", 96), ("thumbnails", 64)])
