@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from emotion_mlflow import cache
 from emotion_mlflow.config import RunConfig
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.sets import DEMO
@@ -34,13 +35,16 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
 
     With `resume` an unfinished run goes on after its last kept epoch, to the same result bit for bit.
     """
+    request.check()
     with _room(request.cache_dir):
-        return _train(request, reporter)
+        try:
+            return _train(request, reporter)
+        finally:
+            cache.trim(request.cache_dir, limit_gb=request.cache_limit)
 
 
 def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
     started = time.perf_counter()
-    request.check()
     runs.connect(request.tracking_uri)
     taken = _take_up(request, reporter) if request.resume else None
     request = taken.request if taken else request

@@ -20,7 +20,7 @@ import tensorflow as tf
 import yaml
 from PIL import Image
 
-from emotion_mlflow import cache, reproduce, timing
+from emotion_mlflow import reproduce, timing
 from emotion_mlflow.checkpoints import Checkpoints, State
 from emotion_mlflow.config import RunConfig, as_dict
 from emotion_mlflow.data.augment import may_mirror
@@ -76,7 +76,6 @@ class Work:
             scores = {name: value for one in scored.values() for name, value in one.named().items()}
             self._finish(fitted, faces, parts, scored, scores, folder, files, started)
         self._checkpoints.remove()
-        cache.trim(self.request.cache_dir, limit_gb=self.request.cache_limit)
         return Outcome(
             run_id=self.run.run_id,
             model_name=None,

@@ -186,6 +186,7 @@ def test_all_artifacts_are_there(trained):
     files = set(trained.files())
     assert {"history.csv", "config.yaml", "rejected.csv", "splits.json", "intervals_test.csv"} | {
         "per_class_test.csv",
+        "confusion_test.csv",
         "per_source_test.csv",
     } <= files
     assert {f"predictions/{split}.parquet" for split in ("train", "val", "test")} <= files

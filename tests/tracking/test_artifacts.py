@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.metrics.suite import Answers
-from emotion_mlflow.tracking.artifacts import faces_to_show, how_to_show, per_class, per_source
+from emotion_mlflow.tracking.artifacts import confusion, faces_to_show, how_to_show, per_class, per_source
 
 HERE = ["sqlite:///mlflow.db", "sqlite:////tmp/mlflow.db", "file:///tmp/runs"]
 ELSEWHERE = ["http://127.0.0.1:5000", "https://mlflow.example", "databricks", "postgresql+psycopg://host/base"]
@@ -120,3 +121,16 @@ def test_each_class_is_told_in_label_order_from_labelled_faces():
     assert table["name"].tolist()[:3] == ["neutral", "happy", "sad"]
     assert table["support"].tolist() == [0, 2, 1, 0, 0, 0, 0, 0]
     assert table["f1"].tolist()[1:3] == [1.0, 1.0]
+    # the three labelled faces are ranked without a fault; a class without a face has no curve
+    assert table["roc_auc"].tolist()[1:3] == [1.0, 1.0]
+    assert table["average_precision"].tolist()[1:3] == [1.0, 1.0]
+    assert np.isnan(table["roc_auc"][0])
+
+
+def test_confusions_have_truth_in_rows_and_answers_in_columns_of_labelled_faces():
+    answers = two_sources()[0]
+    answers.expression_true[2] = 4
+    table = confusion(answers)
+    assert (table.index.name, list(table.columns)) == ("true", list(EXPRESSIONS))
+    assert table.loc["happy", "happy"] == table.loc["sad", "sad"] == table.loc[EXPRESSIONS[4], "happy"] == 1
+    assert table.to_numpy().sum() == 3
