@@ -174,7 +174,7 @@ def _start(experiment: str, name: str, tags: Mapping[str, str]) -> Any:
 def as_dataset(manifest: Manifest, *, split: str, digest: str) -> PandasDataset:
     """One split for MLflow: ids, contents and labels, with the split's content digest."""
     table = manifest.table[["id", "content_hash", "expression", "valence", "arousal", "identity", "source"]]
+    table = table.astype({"expression": float})  # of whole numbers MLflow warns, whenever it looks at the schema
     with warnings.catch_warnings():
-        # MLflow's hint that integer columns cannot hold missing values
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", UserWarning)  # that a folder may be one of two kinds of source
         return mlflow.data.from_pandas(table, source=str(manifest.root), name=f"{manifest.name}-{split}", digest=digest)
