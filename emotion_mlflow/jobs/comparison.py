@@ -21,7 +21,7 @@ from emotion_mlflow.comparison.choice import Candidate, candidate, choose
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import Comparison
 from emotion_mlflow.config import AUTO, SHOW_FACES
-from emotion_mlflow.errors import ConfigError, EmotionError, ModelError
+from emotion_mlflow.errors import ConfigError, EmotionError, ModelError, without_password
 from emotion_mlflow.evaluate import read_predictions
 from emotion_mlflow.metrics.paired import lower_is_better
 from emotion_mlflow.models.facts import backbone_facts
@@ -111,7 +111,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
         reporter.stage("drawing figures")
         pictures = _figures(request, materials, comparison, run)
         reporter.stage("writing the report")
-        write_report(request.out, comparison, pictures, ui=uri if uri.startswith("http") else "")
+        write_report(request.out, comparison, pictures, ui=without_password(uri) if uri.startswith("http") else "")
         run.log_folder(request.out)
         run.log_scores(_differences(comparison))
         _link(run, sides)
