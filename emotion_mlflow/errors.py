@@ -7,8 +7,9 @@ EmotionError
 ├── ModelError        a saved model that is damaged or is not one of ours
 ├── TrainingError     a training that cannot go on (a loss that is not finite)
 ├── TrackingError     a tracking server or registry that cannot be reached or used
-├── StackError        a Docker engine, image or container that does not do what was asked
-└── Stopped           a user or a scheduler asked the program to stop
+└── StackError        a Docker engine, image or container that does not do what was asked
+
+Stopped is none of them: a user or a scheduler asked the program to stop.
 """
 
 import re
@@ -68,10 +69,15 @@ class StackError(EmotionError):
     """A Docker engine, image or container that does not do what was asked."""
 
 
-class Stopped(EmotionError):  # noqa: N818  the word says what happened; it is nobody's error
-    """A user (Ctrl-C) or a scheduler (SIGTERM) asked the program to stop."""
+class Stopped(BaseException):
+    """A scheduler (SIGTERM) asked the program to stop.
 
-    exit_code = 130
+    As KeyboardInterrupt no Exception: it may come anywhere, and Keras and others make another error of those.
+    """
+
+    def __init__(self, by: str, *, exit_code: int = 130) -> None:
+        self.by, self.exit_code = by, exit_code
+        super().__init__(by)
 
 
 def first_line(error: BaseException, *, longest: int = 200) -> str:

@@ -4,7 +4,8 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,43 +32,66 @@ def compute_features(
 ) -> np.ndarray:
     """(N, 2, F) float32: pooled features of each face and of its mirror image.
 
-    pixels: (N, S, S, 3) uint8; contents: (N,) content hashes. The cache's key is those, the trunk's weights, its cut
-    and its preprocessing, so heads with other settings find the same file.
+    pixels: (N, S, S, 3) uint8; contents: (N,) content hashes. A face is found again in whatever set it comes, by its
+    hash and the trunk's weights, cut and preprocessing; heads have no part in it.
     """
-    file = cache_dir / "features" / f"{_key(parts, contents)}.npy"
-    kept = _kept(file, (len(pixels), 2, parts.heads.input.shape[-1]))
-    if kept is None:
-        kept = _forward(parts, pixels, progress)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _write(file, kept)
-    os.utime(file)
-    return kept
+    kept = _Kept(folder=cache_dir / "features" / _trunk_key(parts), width=parts.heads.input.shape[-1])
+    known, first = kept.faces(), {content: row for row, content in reversed(list(enumerate(contents)))}
+    missing = [content for content in dict.fromkeys(contents) if content not in known]
+    if missing:
+        known |= kept.add(missing, _forward(parts, pixels[[first[content] for content in missing]], progress))
+    return np.stack([known[content] for content in contents]) if len(contents) else np.empty((0, 2, kept.width))
 
 
-def _kept(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The features of an earlier call; None where there are none or the file is damaged, which is said."""
-    if not file.exists():
-        return None
-    array = kept_array(file, shape=shape, dtype=np.float32)
-    if array is None:
-        _log.warning("the kept features %s are damaged: they are computed again", file)
-        return None
-    return np.array(array)
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """The features of one trunk: files of faces, each with their content hashes beside it."""
+
+    folder: Path
+    width: int
+
+    def faces(self) -> dict[str, np.ndarray]:
+        """Content hash -> (2, F); a damaged file is passed over, which is said."""
+        return {content: row for contents, rows in self._files() for content, row in zip(contents, rows, strict=True)}
+
+    def add(self, contents: list[str], features: np.ndarray) -> dict[str, np.ndarray]:
+        """Keeps the features of more faces; the same as `faces`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = hashlib.sha256("\n".join(contents).encode()).hexdigest()[:32]
+        _write(self.folder / f"{name}.txt", "\n".join(contents).encode())
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as part:
+            np.save(part, features, allow_pickle=False)
+        os.replace(part.name, self.folder / f"{name}.npy")
+        return dict(zip(contents, features, strict=True))
+
+    def _files(self) -> Iterator[tuple[list[str], np.ndarray]]:
+        for file in sorted(self.folder.glob("*.npy")):
+            names = file.with_suffix(".txt")
+            contents = names.read_text().split("\n") if names.is_file() else []
+            array = kept_array(file, shape=(len(contents), 2, self.width), dtype=np.float32) if contents else None
+            if array is None:
+                _log.warning("the kept features %s are damaged: they are computed again", file)
+                continue
+            os.utime(file)
+            yield contents, array
 
 
 def _forward(parts: Parts, pixels: np.ndarray, progress: Progress | None) -> np.ndarray:
+    """In batches of one size, the last one filled up: a face's numbers do not depend on the faces beside it."""
     run = tf.function(lambda batch: parts.features(batch, training=False), reduce_retracing=True)
     features = np.empty((len(pixels), 2, parts.features.output.shape[-1]), np.float32)
     for start in range(0, len(pixels), BATCH):
-        batch = np.asarray(pixels[start : start + BATCH], np.float32)
+        faces = len(pixels[start : start + BATCH])
+        batch = np.zeros((BATCH, *pixels.shape[1:]), np.float32)
+        batch[:faces] = pixels[start : start + BATCH]
         for view, pictures in enumerate((batch, batch[:, :, ::-1])):
-            features[start : start + BATCH, view] = run(tf.constant(np.ascontiguousarray(pictures)))
+            features[start : start + faces, view] = run(tf.constant(np.ascontiguousarray(pictures)))[:faces]
         if progress:
-            progress(min(start + BATCH, len(pixels)), len(pixels))
+            progress(start + faces, len(pixels))
     return features
 
 
-def _key(parts: Parts, contents: np.ndarray) -> str:
+def _trunk_key(parts: Parts) -> str:
     config: ModelConfig = parts.config
     trunk = [
         config.backbone,
@@ -79,7 +103,7 @@ def _key(parts: Parts, contents: np.ndarray) -> str:
     ]
     if parts.trunk.weights == "none":
         trunk.append(_arrays_digest(parts))
-    return hashlib.sha256("\n".join(map(str, [*trunk, *contents])).encode()).hexdigest()[:32]
+    return hashlib.sha256("\n".join(map(str, trunk)).encode()).hexdigest()[:32]
 
 
 def _arrays_digest(parts: Parts) -> str:
@@ -90,7 +114,7 @@ def _arrays_digest(parts: Parts) -> str:
     return digest.hexdigest()
 
 
-def _write(file: Path, features: np.ndarray) -> None:
+def _write(file: Path, content: bytes) -> None:
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        np.save(part, features, allow_pickle=False)
+        part.write(content)
     os.replace(part.name, file)

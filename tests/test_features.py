@@ -57,7 +57,7 @@ def compute(parts, cache_dir, *, faces=None, contents=CONTENTS, progress=None):
 
 
 def files(folder):
-    return sorted((folder / "features").iterdir())
+    return sorted((folder / "features").rglob("*.npy"))
 
 
 def test_a_face_has_its_own_features_and_those_of_its_mirror_image(parts, tmp_path):
@@ -65,7 +65,7 @@ def test_a_face_has_its_own_features_and_those_of_its_mirror_image(parts, tmp_pa
     assert (features.shape, features.dtype) == ((3, 2, 576), np.float32)
     own = np.asarray(parts.features(pixels().astype(np.float32), training=False))
     np.testing.assert_allclose(features[:, 0], own, rtol=1e-4, atol=1e-5)
-    mirrored = compute(parts, tmp_path, faces=pixels()[:, :, ::-1], contents=CONTENTS[::-1])
+    mirrored = compute(parts, tmp_path, faces=pixels()[:, :, ::-1], contents=np.array(["d" * 32, "e" * 32, "f" * 32]))
     np.testing.assert_array_equal(features[:, 1], mirrored[:, 0])
     np.testing.assert_array_equal(features[:, 0], mirrored[:, 1])
     assert np.abs(features[:, 0] - features[:, 1]).max() > 0.01
@@ -76,8 +76,26 @@ def test_the_second_time_the_network_is_not_asked(parts, tmp_path):
     without = replace(parts, features=None)  # would fail at the first picture
     np.testing.assert_array_equal(compute(without, tmp_path), first)
     assert len(files(tmp_path)) == 1
+    np.testing.assert_array_equal(compute(without, tmp_path, contents=CONTENTS[::-1]), first[::-1])
     with pytest.raises(AttributeError):
-        compute(without, tmp_path, contents=CONTENTS[::-1])
+        compute(without, tmp_path, contents=np.array(["d" * 32, *CONTENTS[1:]]))
+
+
+def test_a_face_has_the_same_numbers_in_whatever_company(parts, tmp_path):
+    together = compute(parts, tmp_path / "together")
+    alone = [
+        compute(parts, tmp_path / "alone", faces=pixels()[[row]], contents=CONTENTS[[row]])[0] for row in (2, 0, 1)
+    ]
+    np.testing.assert_array_equal(together[[2, 0, 1]], alone)
+    np.testing.assert_array_equal(compute(parts, tmp_path / "alone"), together)
+    assert len(files(tmp_path / "alone")) == 3
+
+
+def test_only_faces_that_are_new_are_computed(parts, tmp_path):
+    told = []
+    compute(parts, tmp_path, faces=pixels()[:2], contents=CONTENTS[:2])
+    compute(parts, tmp_path, progress=lambda done, of: told.append((done, of)))
+    assert told == [(1, 1)]
 
 
 def test_heads_with_other_settings_find_the_same_file(parts, weights_files, tmp_path):

@@ -539,3 +539,16 @@ def test_only_trained_weights_decay():
     decaying = {variable.path.split("/")[-1] for variable in parts.heads.trainable_variables
                 if optimizer._use_weight_decay(variable)}  # fmt: skip
     assert decaying == {"kernel"}
+
+
+def test_a_stop_in_the_middle_of_a_layer_stays_a_stop():
+    import keras
+
+    from emotion_mlflow.errors import Stopped
+
+    class Interrupted(keras.layers.Layer):
+        def call(self, inputs):
+            raise Stopped("SIGTERM")
+
+    with pytest.raises(Stopped):
+        Interrupted()(np.ones((1, 1), np.float32))

@@ -274,7 +274,7 @@ def _features(guard: Guard) -> Prepared:
     pixels = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), dtype=np.uint8)
     contents, cache = np.array(["a" * 32, "b" * 32]), guard.inside / "cache"
     right = compute_features(parts, pixels, contents=contents, cache_dir=cache)
-    (file,) = (cache / "features").glob("*.npy")
+    (file,) = (cache / "features").rglob("*.npy")
     good = file.read_bytes()
 
     def look(content: bytes) -> None:

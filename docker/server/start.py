@@ -117,7 +117,7 @@ def main() -> None:
     settled(lambda: ensure_admin(database("mlflow_auth")), "the database")
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(write_auth_settings(database("mlflow_auth")))
     arguments = ["mlflow", "server", "--app-name", "basic-auth", "--host", "0.0.0.0", "--port", "5000"]  # noqa: S104
-    arguments += ["--workers", os.environ["STACK_WORKERS"], "--artifacts-destination", f"s3://{BUCKET}/artifacts"]
+    arguments += ["--workers", os.environ["STACK_WORKERS"], "--artifacts-destination", f"served://{BUCKET}/artifacts"]
     os.execvp(arguments[0], arguments)  # noqa: S606
 
 

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         _fail(" ".join(error.format_message().split()), 2, given)
     except Stopped as error:
-        _fail(f"stopped: {error.got}", error.exit_code, given)
+        _fail(f"stopped: {error.by}", error.exit_code, given)
     except EmotionError as error:
         _fail(str(error), error.exit_code, given)
     except (KeyboardInterrupt, click.Abort):

@@ -7,7 +7,7 @@ import click
 
 from emotion_mlflow.cli.options import GRID, TRAIN, Option, with_options
 from emotion_mlflow.cli.train import FIELDS, request_of, settings_of, weights_by_backbone, weights_for
-from emotion_mlflow.errors import ConfigError, EmotionError, Stopped, without_password
+from emotion_mlflow.errors import ConfigError, EmotionError, without_password
 
 
 @click.command("grid")
@@ -144,8 +144,6 @@ def _compared(request: Any, outcome: Any, watcher: Any) -> tuple[Any, str]:
 
     try:
         return compare(replace(request, experiment=outcome.experiment), watcher), ""
-    except Stopped:
-        raise
     except EmotionError as error:
         return None, str(error)
 

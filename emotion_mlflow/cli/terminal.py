@@ -18,6 +18,7 @@ import click
 
 from emotion_mlflow.cache import default_cache_dir
 from emotion_mlflow.cli.progress import PlainReporter, reporter
+from emotion_mlflow.cli.starter import ending_with_starter
 from emotion_mlflow.errors import ConfigError, Stopped, without_password
 
 
@@ -51,14 +52,15 @@ def cache_folder(cache_dir: str) -> Path:
 def working(*, tensorflow: bool = True) -> Iterator[PlainReporter]:
     """A reporter for a job; inside, stdout is stderr (libraries print where only the answer may go).
 
-    SIGTERM stops as Ctrl-C does; TensorFlow, where the job needs it, is imported quietly.
+    SIGTERM stops as Ctrl-C does, and so does the end of the `mlflow run` that started us. TensorFlow, where the job
+    needs it, is imported quietly.
     """
     held = signal.signal(signal.SIGTERM, _stop)
     if tensorflow:
         quiet_tensorflow()
     watcher = reporter()
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), ending_with_starter():
             yield watcher
     finally:
         watcher.close()
@@ -98,6 +100,4 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    stopped = Stopped("to finish", got=signal.Signals(number).name)
-    stopped.exit_code = 128 + number
-    raise stopped
+    raise Stopped(signal.Signals(number).name, exit_code=128 + number)

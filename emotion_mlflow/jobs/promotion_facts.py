@@ -27,7 +27,7 @@ from emotion_mlflow.tracking import registry, stored
 TEST = "predictions/test.parquet"
 
 ABSENT = (ConfigError, DataError, ModelError, TrackingError)
-"""What makes a figure missing. Not Stopped: who stops a promotion gets no verdict."""
+"""What makes a figure missing."""
 
 
 @dataclass(frozen=True, kw_only=True)

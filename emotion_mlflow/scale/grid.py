@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from emotion_mlflow.errors import EmotionError, Stopped
+from emotion_mlflow.errors import EmotionError
 from emotion_mlflow.jobs.request import TrainRequest
 from emotion_mlflow.jobs.resume import take_up
 from emotion_mlflow.scale.cells import Cell
@@ -120,8 +120,6 @@ class _Grid:
         begun = time.perf_counter()
         try:
             outcome = self._outcome_of(cell)
-        except Stopped:
-            raise
         except EmotionError as error:
             seconds = time.perf_counter() - begun
             outcome = CellOutcome(cell=cell, status="failed", seconds=seconds, error=str(error))

@@ -96,6 +96,11 @@ def test_an_experiment_whose_artifacts_would_lie_among_the_secrets_gives_none_aw
     assert up.password not in up.ask("/model-versions/get-artifact?path=admin_password&name=out&version=1")[1]
 
 
+def test_nobody_is_sent_to_the_store_for_a_file(up):
+    told = json.loads(up.ask("/api/3.0/mlflow/server-info")[1])
+    assert (told["multipart_downloads_enabled"], told["multipart_uploads_enabled"]) == (False, False)
+
+
 def test_health_alone_would_hide_the_refusal(up):
     assert up.ask("/health", user="", host="evil.example.org")[0] == 200
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from emotion_mlflow.promotion.limits import SHIPPED
 from emotion_mlflow.service import engine
 from emotion_mlflow.service.compose import Build
 
@@ -42,6 +43,16 @@ def test_artifacts_lie_in_the_store_and_not_in_the_server(trained_there, up):
     found = json.loads(up.inside("server", "python", "/app/artifacts.py", "digests")[1])
     assert any(trained_there["run_id"] in name for name in found)
     assert "mlruns" not in up.inside("server", "ls", "/tmp", "/scratch")[1]  # noqa: S108  inside the container
+
+
+def test_a_version_is_promoted(trained_there, up, tracking, command, tmp_path):
+    limits = SHIPPED.read_text().replace("ece: 0.15", "ece: 1").replace("latency_ms: 500", "latency_ms: 60000")
+    (tmp_path / "gates.yaml").write_text(limits)
+    flags = ["--version", trained_there["model_version"], "--allow-dirty", "--gates", tmp_path / "gates.yaml", "--json"]
+    done = command("promote", *flags, cwd=tmp_path, **up.credentials)
+    assert done.returncode == 0, done.stdout + done.stderr
+    champion = tracking.get_model_version_by_alias(trained_there["model_name"], "champion")
+    assert champion.version == trained_there["model_version"]
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ class Stopper(PlainReporter):
     def epoch(self, row):
         self.heard.append(int(row["epoch"]))
         if self.after == row["epoch"]:
-            raise Stopped("to finish", got="a test")
+            raise Stopped("a test")
 
     def warn(self, text):
         self.warned.append(text)

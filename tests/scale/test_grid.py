@@ -170,7 +170,7 @@ def test_what_cannot_be_started_fails_the_cell_alone(cells):
     assert outcome.cells[0].error == "expected a server that answers; got none in here"
 
 
-@pytest.mark.parametrize("stop", [Stopped("to finish", got="SIGTERM"), KeyboardInterrupt()])
+@pytest.mark.parametrize("stop", [Stopped("SIGTERM"), KeyboardInterrupt()])
 def test_a_stop_leaves_the_parent_killed_with_what_was_done(cells, client, here, stop):
     starter = Hand()
     starter.doing = {2: stop}

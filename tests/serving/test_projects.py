@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 
 pytestmark = pytest.mark.server
@@ -29,33 +32,64 @@ def project(tmp_path):
     return tmp_path / "project"
 
 
-@pytest.fixture
-def mlflow_run(project, faces, cache, tmp_path):
-    """`mlflow run . -e train -P ...` in the copy; checks that its run is the only one and finished."""
+TINY = {"weights": "none", "epochs": 1, "image_size": 32}
 
-    def run(bin_folder, *flags):
-        settings = {"backbone": "mobilenetv3small", "weights": "none", "epochs": 1, "image_size": 32}
-        settings |= {"data": faces, "cache_dir": cache}
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """`mlflow run . -e ...` in the copy."""
+
+    folder: Path
+    environments: Path
+
+    def start(self, bin_folder, entry, *flags, **settings):
         given = [word for name, value in settings.items() for word in ("-P", f"{name}={value}")]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-        done = subprocess.run(
-            [bin_folder / "mlflow", "run", ".", "-e", "train", *given, *flags],
-            cwd=project,
-            capture_output=True,
+        own = {
+            "PATH": os.pathsep.join([str(bin_folder), os.environ["PATH"]]),
+            "VIRTUAL_ENV": str(bin_folder.parent),
+            "MLFLOW_ENV_ROOT": str(self.environments),
+        }
+        return subprocess.Popen(
+            [bin_folder / "mlflow", "run", ".", "-e", entry, *given, *flags],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            env=inherited
-            | {
-                "PATH": os.pathsep.join([str(bin_folder), os.environ["PATH"]]),
-                "VIRTUAL_ENV": str(bin_folder.parent),
-                "MLFLOW_ENV_ROOT": str(tmp_path / "environments"),
-            },
-            check=False,
+            env=inherited | own,
         )
-        assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
-        client = mlflow.MlflowClient(f"sqlite:///{project}/mlflow.db")
-        (only,) = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-        shutil.rmtree(tmp_path / "environments", ignore_errors=True)  # 2.6 GB
-        return client, only
+
+    def run(self, bin_folder, entry, *flags, **settings):
+        """Checks that it ended well."""
+        process = self.start(bin_folder, entry, *flags, **settings)
+        out, err = process.communicate()
+        assert process.returncode == 0, out[-1000:] + err[-3000:]
+        shutil.rmtree(self.environments, ignore_errors=True)  # 2.6 GB
+
+    @property
+    def client(self):
+        return mlflow.MlflowClient(f"sqlite:///{self.folder}/mlflow.db")
+
+    def runs(self, kind=None):
+        """All runs, or those of a kind."""
+        found = self.client.search_runs([each.experiment_id for each in self.client.search_experiments()])
+        return [run for run in found if kind is None or run.data.tags.get("kind") == kind]
+
+
+@pytest.fixture
+def mlflow_project(project, tmp_path):
+    return Project(folder=project, environments=tmp_path / "environments")
+
+
+@pytest.fixture
+def mlflow_run(mlflow_project, faces, cache):
+    """Trains so; checks that its run is the only one."""
+
+    def run(bin_folder, *flags):
+        settings = {"backbone": "mobilenetv3small", "data": faces, "cache_dir": cache}
+        mlflow_project.run(bin_folder, "train", *flags, **TINY, **settings)
+        (only,) = mlflow_project.runs()
+        return mlflow_project.client, only
 
     return run
 
@@ -71,6 +105,54 @@ def assert_trained(client, run):
 
 def test_mlflow_run_in_the_active_environment(mlflow_run):
     assert_trained(*mlflow_run(BIN, "--env-manager", "local"))
+
+
+def test_every_other_entry_point_through_mlflow_run(mlflow_project, faces, cache):
+    local = ("--env-manager", "local")
+    places = {"data": faces, "cache_dir": cache}
+    mlflow_project.run(
+        BIN, "grid", *local, backbones="mobilenetv3small", rng_seeds="1,2", recipe="improved", **TINY, **places
+    )
+    (parent,) = mlflow_project.runs("grid")
+    assert parent.info.status == "FINISHED"
+    cells = [run for run in mlflow_project.runs() if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert [run.info.status for run in cells] == ["FINISHED", "FINISHED"]
+    mlflow_project.run(BIN, "evaluate", *local, model="models:/emotion/1", **places)
+    (evaluation,) = [run for run in mlflow_project.runs() if "evaluated_model" in run.data.tags]
+    assert evaluation.info.status == "FINISHED"
+    version = mlflow_project.client.get_model_version("emotion", "1")
+    trained = mlflow_project.client.get_run(version.run_id).data.metrics
+    same = {name: value for name, value in evaluation.data.metrics.items() if name.startswith("final/test/")}
+    assert same == {name: value for name, value in trained.items() if name in same}
+    mlflow_project.run(BIN, "compare", *local, models="emotion/1,emotion/2")
+    (comparison,) = mlflow_project.runs("comparison")
+    assert comparison.info.status == "FINISHED"
+    promoted = mlflow_project.start(BIN, "promote", *local, version=1)
+    promoted.communicate()
+    assert promoted.returncode != 0  # a network of one epoch never answers some of the classes
+    (decision,) = mlflow_project.runs("promotion")
+    assert decision.info.status == "FAILED"
+    assert len(mlflow_project.runs()) == 6  # one each, and the grid's two cells
+
+
+def test_a_training_ends_killed_when_its_mlflow_run_is_killed(mlflow_project, faces, cache):
+    settings = TINY | {"epochs": 500}
+    process = mlflow_project.start(
+        BIN, "train", "--env-manager", "local", backbone="mobilenetv3small", data=faces, cache_dir=cache, **settings
+    )
+    for line in process.stderr:
+        if line.startswith("epoch 1/"):
+            break
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    os.kill(process.pid, signal.SIGKILL)
+    _, alive = psutil.wait_procs(children, timeout=20)  # 1 s until it is noticed, and 10 to end
+    for child in alive:
+        child.kill()
+    _, told = process.communicate()
+    assert alive == []
+    (run,) = mlflow_project.runs()
+    assert run.info.status == "KILLED", told
 
 
 def test_mlflow_run_with_uv(mlflow_run):

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import multiprocessing
 import signal
 import threading
 import time
@@ -263,7 +264,7 @@ def test_a_server_away_at_the_end_leaves_a_journal_that_sync_sends_later(own_ser
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(Stopped("to finish", got="SIGTERM"), "KILLED"), (DataError("68 points", got=67), "FAILED")],
+    [(Stopped("SIGTERM"), "KILLED"), (DataError("68 points", got=67), "FAILED")],
     ids=["stopped", "failed"],
 )
 def test_a_training_that_ended_so_while_the_server_was_away_ends_so_after_sync(
@@ -331,3 +332,43 @@ def test_reap_marks_only_our_runs_whose_heartbeat_stopped(server):
     ]
     assert client.get_run(old).info.end_time == 1577836800000  # the last sign of life
     assert syncing.reap(tracking_uri=server, older_than=600, dry_run=False) == []
+
+
+def end_a_training(uri, folder, number, model, barrier):
+    """In a process of its own: everything is written, and the end waits for the others."""
+    mlflow.set_tracking_uri(uri)
+    with journaled.open_run(
+        experiment="at once",
+        tracking_uri=uri,
+        name=f"training {number}",
+        tags={},
+        cache_dir=folder,
+        sync_wait=120.0,
+        tell=print,
+    ) as run:
+        run.log_epoch({"epoch": 1, "train/loss": float(number)})
+        barrier.wait(120)
+        run.log_model(model)
+        run.register(name="at-once", tags={"number": number})
+
+
+def test_eight_trainings_that_end_at_once_register_a_version_each(server, model, tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(8)
+    trainings = [
+        spawn.Process(target=end_a_training, args=(server, tmp_path / "cache", number, model, barrier))
+        for number in range(8)
+    ]
+    for training in trainings:
+        training.start()
+    for training in trainings:
+        training.join(300)
+    assert [training.exitcode for training in trainings] == [0] * 8
+    client = mlflow.MlflowClient(server)
+    versions = client.search_model_versions("name = 'at-once'")
+    assert sorted(int(version.version) for version in versions) == list(range(1, 9))
+    assert sorted(version.tags["number"] for version in versions) == list("01234567")
+    assert len({version.run_id for version in versions}) == 8
+    for version in versions:
+        run = client.get_run(version.run_id)
+        assert (run.info.status, run.info.run_name) == ("FINISHED", f"training {version.tags['number']}")

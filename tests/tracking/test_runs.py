@@ -55,7 +55,7 @@ def test_an_undefined_score_is_left_out_and_not_stored_as_0(uri):
 
 
 def test_a_run_is_killed_by_a_stop_and_by_ctrl_c(uri):
-    assert ended(uri, Stopped("to finish", got="SIGTERM")).info.status == "KILLED"
+    assert ended(uri, Stopped("SIGTERM")).info.status == "KILLED"
     assert ended(uri, KeyboardInterrupt()).info.status == "KILLED"
 
 
