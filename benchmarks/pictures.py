@@ -14,15 +14,18 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmarks.figures import ROOT
+from emotion_mlflow.data.sets import DEMO
 
 IMAGES = ROOT / "docs" / "images"
+NAMES = ("report.png", "mlflow_ui.png")
+"""All that the README and the documents show."""
 WIDTH = 1400
 PATIENCE = 120
 """Seconds until a page or a server is there."""
@@ -47,17 +50,34 @@ def main(store: Path | None) -> None:
         folder = store or Path(scratch)
         if store is None:
             subprocess.run([sys.executable, "-m", "emotion_mlflow", "demo"], cwd=folder, check=True)
+        else:
+            require_drawn(_sets(folder))
         IMAGES.mkdir(parents=True, exist_ok=True)
         with _browser(900) as browser:
             browser.get((folder / "comparison" / "report.html").resolve().as_uri())
-            _shoot(browser, "report.png")
+            _shoot(browser, NAMES[0])
         with _ui(folder) as address, _browser(860) as browser:
             page = f"{address}/#/experiments/1/runs/{_first_training(folder)}"
             browser.get(f"{page}/artifacts/figures/learning_curves.png")
             _wait_for(browser, "reliability_diagram.png")
             browser.execute_script(TIDY)
             time.sleep(5)  # until the picture has come
-            _shoot(browser, "mlflow_ui.png")
+            _shoot(browser, NAMES[1])
+
+
+def require_drawn(sets: Iterable[str]) -> None:
+    """ClickException where a training of the store was on other faces: nobody's face is shown in these pages."""
+    if others := [name for name in sets if name != DEMO]:
+        raise click.ClickException(f"expected a store with trainings on drawn faces alone; got {others[0]}")
+
+
+def _sets(folder: Path) -> list[str]:
+    """What each run of the store was trained or scored on."""
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
+    return [run.data.params["config/data.data"] for run in runs if "config/data.data" in run.data.params]
 
 
 @contextlib.contextmanager

@@ -3,14 +3,17 @@
 import contextlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from emotion_mlflow.errors import ConfigError
 
 SECTIONS = ("manifests", "pixels", "features", "demo", "checkpoints")
-TRIMMED = ("pixels", "features")
-"""Sections whose oldest files go when the cache is full; they can always be made again."""
+TRIMMED = {"manifests": "*.parquet", "pixels": "*.npy", "features": "*.npy", "demo": "[!.]*"}
+"""What goes of each section when the cache is full, unused for longest first; it can always be made again."""
+ABANDONED = 30 * 24 * 3600.0
+"""Seconds without a new epoch after which the checkpoints of an unfinished run go too, last of all."""
 
 DEFAULT_LIMIT = 40.0
 """GB."""
@@ -29,16 +32,33 @@ def sizes(cache_dir: Path) -> dict[str, int]:
 
 
 def trim(cache_dir: Path, *, limit_gb: float) -> int:
-    """Bytes removed so that the cache keeps below `limit_gb`, files unused for longest first."""
+    """Bytes removed so that the cache keeps below `limit_gb`: what was unused for longest first, checkpoints last.
+
+    Checkpoints of runs that may still go on stay, whatever the limit.
+    """
     excess = sum(sizes(cache_dir).values()) - limit_gb * 1e9
+    known = [place for name, pattern in TRIMMED.items() for place in (cache_dir / name).glob(pattern)]
+    abandoned = [run for run in (cache_dir / "checkpoints").glob("*") if time.time() - _last_used(run) > ABANDONED]
     removed = 0
-    files = [found for name in TRIMMED for found in _files(cache_dir / name) if found[0].suffix == ".npy"]
-    for file, facts in sorted(files, key=lambda found: found[1].st_mtime):
+    for place in (*sorted(known, key=_last_used), *sorted(abandoned, key=_last_used)):
         if removed >= excess:
             break
-        removed += facts.st_size
-        file.unlink(missing_ok=True)
+        if place.is_dir():
+            removed += sum(facts.st_size for _, facts in _files(place))
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                removed += place.stat().st_size
+                place.unlink()
     return removed
+
+
+def _last_used(place: Path) -> float:
+    """Time of a file or folder; 0 where another run has removed it meanwhile."""
+    try:
+        return place.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def clear(cache_dir: Path) -> int:

@@ -57,6 +57,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         _need(self.limit >= 0, "a number of faces of at least 0", self.limit, "data.limit")
+        _need(self.split_seed >= 0, "a number of at least 0", self.split_seed, "split_seed")
         _need(0 <= self.max_rejected <= 1, "a share from 0 to 1", self.max_rejected, "data.max_rejected")
 
 
@@ -164,6 +165,7 @@ class TrainingConfig:
         factor, wait = self.plateau_factor, self.plateau_patience
         _need(0 < factor < 1, "a factor between 0 and 1", factor, "training.plateau_factor")
         _need(wait >= 1, "a number of epochs of at least 1", wait, "training.plateau_patience")
+        _need(0 <= self.rng_seed < 2**32, "a number of 0 to 4294967295", self.rng_seed, "rng_seed")
         for task in TASKS:
             weight = getattr(self, f"{task}_weight")
             _need(weight >= 0, "a weight of at least 0", weight, f"training.{task}_weight")

@@ -86,7 +86,7 @@ def examine(*, tracking_uri: str | None, cache_dir: Path, devices: bool = True) 
 
     `devices=False` leaves out TensorFlow's start, which takes seconds.
     """
-    uri = tracking_uri or DEFAULT_TRACKING_URI
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
     findings = [_python(), _packages(), *_environment_managers(), _tracking(uri), *_imagenet_weights()]
     if devices:
         findings.append(_devices())
@@ -237,7 +237,7 @@ def _server(uri: str) -> Finding:
     except (subprocess.SubprocessError, ValueError) as error:
         return _fail(name, f"MLflow could not ask it: {_last_line(error)}", "make install")
     if answer["status"] == 200:
-        return _ok(name, "answers", f"open {_without_password(uri)}")
+        return _ok(name, "answers; writing was not tried", f"open {_without_password(uri)}")
     detail, advice = _server_trouble(uri, status=answer["status"], message=answer["message"])
     return _fail(name, detail, advice)
 

@@ -12,6 +12,8 @@ EmotionError
 Stopped is none of them: a user or a scheduler asked the program to stop.
 """
 
+import re
+
 
 class EmotionError(Exception):
     """A mistake the user can mend, told in one line: `expected 68 points; got 67 in 000123.npy`."""
@@ -21,9 +23,14 @@ class EmotionError(Exception):
     def __init__(self, expected: str, *, got: object, where: object = "") -> None:
         self.expected, self.got, self.where = expected, got, str(where)
         place = f" in {_short(where)}" if self.where else ""
-        text = " ".join(f"expected {expected}; got {_short(got)}{place}".split())
+        text = without_password(" ".join(f"expected {expected}; got {_short(got)}{place}".split()))
         # control signs are written out: names come from files, and go to a terminal
         super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))
+
+
+def without_password(text: str) -> str:
+    """The text with the password of every address in it left out: `https://user@host`."""
+    return re.sub(r"(://[^/:@\s]*):[^/@\s]*@", r"\1@", text)
 
 
 _LONGEST = 1000  # characters of what came, or of where

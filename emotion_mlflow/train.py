@@ -148,12 +148,19 @@ class _Training:
         trained = time.perf_counter()
         row = {"epoch": epoch, "learning_rate": watch.last_rate}
         row |= {f"train/{name}": float(value) for name, value in watch.figures.items()}
-        row |= self._validate()
+        row |= self._validate(epoch)
+        row |= {name: math.nan for name in row if self._rests_on_nothing(name)}
         row["seconds"] = trained - started
         row["validation_seconds"] = time.perf_counter() - trained
         row["images_per_second"] = len(self.train) / (trained - started)
         self._remember(epoch, row)
         return row
+
+    def _rests_on_nothing(self, name: str) -> bool:
+        """Whether a task's figure has no labelled face; a mean of nothing is 0 to Keras, which looks perfect."""
+        split, *task = name.split("/")[:-1] or [""]
+        examples = {"train": self.train, "val": self.val}
+        return bool(task) and not examples[split].truth[f"{task[0]}_labelled"].any()
 
     def _learn(self, epoch: int, watch: "_Watch") -> None:
         drawn = epoch_batches if not self.train.are_features else feature_batches
@@ -224,7 +231,7 @@ class _Training:
         self.network.compile(optimizer=_optimizer(self.settings))
         self.compiled = True
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self, epoch: int) -> dict[str, float]:
         if self.val.are_features:
             outputs = self.network.predict_on_batch(self.val.inputs[:, 0])
         else:
@@ -233,6 +240,10 @@ class _Training:
         truth = {name: tf.constant(values) for name, values in self.val.truth.items()}
         losses = task_losses(truth, tensors, config=self.settings, class_weights=self.weights)
         row = {"val/loss": float(self.network.total_loss(losses))}
+        finite = all(np.isfinite(values).all() for values in outputs.values())
+        if not (finite and math.isfinite(row["val/loss"])):
+            where = f"epoch {epoch}, after step {self.steps}, on the val faces"
+            raise TrainingError("finite answers and a finite loss", got=row["val/loss"], where=where)
         row |= {f"val/{task}/loss": float(loss) for task, (loss, _) in losses.items()}
         scores = suite(make_answers(outputs, self.val.truth), layout=self.val.layout)
         row |= {

@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -15,7 +16,7 @@ def filled(tmp_path):
         "features/middle.npy": 200,
         "manifests/oldest.parquet": 900,
         "checkpoints/run/epoch-0001.npz": 800,
-        "demo/faces.npy": 700,
+        "demo/demo-0/faces.png": 700,
         "notes.txt": 600,
     }
     for name, age in ages.items():
@@ -23,6 +24,7 @@ def filled(tmp_path):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(bytes(100))
         os.utime(file, (1e9 - age, 1e9 - age))
+    os.utime(tmp_path / "demo/demo-0", (1e9 - 700, 1e9 - 700))
     return tmp_path
 
 
@@ -35,11 +37,11 @@ def test_sizes_are_bytes_of_each_section_and_0_where_there_is_none(filled, tmp_p
     assert set(cache.sizes(tmp_path / "absent").values()) == {0}
 
 
-def test_trim_removes_the_files_unused_for_longest_until_the_limit_holds(filled):
-    # 600 bytes in all sections; 450 allowed: two files must go, the oldest of pixels and features
-    assert cache.trim(filled, limit_gb=450e-9) == 200
-    assert {"pixels/old.npy", "features/middle.npy"}.isdisjoint(left(filled))
-    assert "pixels/new.npy" in left(filled)
+def test_trim_removes_what_was_unused_for_longest_until_the_limit_holds(filled):
+    # 600 bytes in all sections; 350 allowed: three must go, the oldest first, a drawn set as a whole
+    assert cache.trim(filled, limit_gb=350e-9) == 300
+    assert left(filled) == ["checkpoints/run/epoch-0001.npz", "features/middle.npy", "notes.txt", "pixels/new.npy"]
+    assert not (filled / "demo/demo-0").exists()
 
 
 def test_trim_leaves_a_cache_below_its_limit_alone(filled):
@@ -48,15 +50,24 @@ def test_trim_leaves_a_cache_below_its_limit_alone(filled):
     assert left(filled) == before
 
 
-def test_trim_never_takes_checkpoints_manifests_demo_faces_or_others_files(filled):
-    assert cache.trim(filled, limit_gb=0.0) == 300
-    assert left(filled) == [
-        "checkpoints/run/epoch-0001.npz", "demo/faces.npy", "manifests/oldest.parquet", "notes.txt",
-    ]  # fmt: skip
+def test_trim_never_takes_checkpoints_of_a_run_that_may_go_on_or_others_files(filled):
+    assert cache.trim(filled, limit_gb=0.0) == 500
+    assert left(filled) == ["checkpoints/run/epoch-0001.npz", "notes.txt"]
 
 
-def test_trim_leaves_a_file_that_is_still_being_written(filled):
-    part = filled / "pixels" / "x.part"
+def test_trim_takes_abandoned_checkpoints_last_of_all(filled):
+    long_ago = time.time() - cache.ABANDONED - 1000
+    os.utime(filled / "checkpoints/run", (long_ago, long_ago))
+    cache.trim(filled, limit_gb=100e-9)
+    assert left(filled) == ["checkpoints/run/epoch-0001.npz", "notes.txt"]
+    cache.trim(filled, limit_gb=0.0)
+    assert left(filled) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["pixels/x.part", "demo/.demo-1-x/face.png"])
+def test_trim_leaves_what_is_still_being_written(filled, name):
+    part = filled / name
+    part.parent.mkdir(exist_ok=True)
     part.write_bytes(bytes(100))
     cache.trim(filled, limit_gb=0.0)
     assert part.exists()

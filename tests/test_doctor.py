@@ -42,6 +42,12 @@ def test_a_database_that_is_there_is_left_as_it_was(tmp_path):
     assert [each.name for each in tmp_path.iterdir()] == ["mlflow.db"]
 
 
+def test_the_store_looked_at_is_the_one_that_a_training_would_take(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/shared.db")
+    assert f"tracking store sqlite:///{tmp_path}/shared.db" in findings(tmp_path)
+    assert f"tracking store sqlite:///{tmp_path}/mine.db" in findings(tmp_path, uri=f"sqlite:///{tmp_path}/mine.db")
+
+
 def test_a_store_in_a_folder_that_is_not_there_says_mkdir(tmp_path):
     found = store(f"sqlite:///{tmp_path}/absent/mlflow.db")
     assert (found.state, found.advice) == ("fail", f"mkdir -p {tmp_path}/absent")

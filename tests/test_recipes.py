@@ -2,6 +2,7 @@ import pytest
 
 from emotion_mlflow.config import AugmentConfig, RunConfig
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.jobs.request import TrainRequest
 from emotion_mlflow.labels import TASKS
 from emotion_mlflow.models.facts import BACKBONES
 from emotion_mlflow.recipes import RECIPES, demo, improved, probe, published, resolve
@@ -53,6 +54,16 @@ def test_improved_has_right_pixels_warm_up_and_landmark_moving_changes(backbone)
     assert (config.training.optimizer, config.training.schedule) == ("adamw", "cosine")
     assert config.training.class_weights != "none"
     assert min(config.augment.flip, config.augment.rotation, config.augment.zoom, config.augment.shift) > 0
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_published_without_expression_picks_its_epoch_by_the_loss(backbone):
+    config = resolve("published", backbone, drawn=False, labelled=("valence", "arousal"))
+    assert config.training.early_stopping == "val/loss"
+    asked = TrainRequest(backbone=backbone, recipe="published", tasks=("valence",))
+    assert asked.config(drawn=False, labelled=TASKS, name="faces").training.early_stopping == "val/loss"
+    with_it = resolve("published", backbone, drawn=False, labelled=TASKS)
+    assert with_it.training.early_stopping == "val/expression/accuracy"
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -177,6 +177,8 @@ def test_landmarks_without_known_eyes_are_best_where_their_error_is_least():
     )  # fmt: skip
     fitted, _ = fit(config, start(config, layout=layout), features(layout=layout), features(seed=1, layout=layout))
     assert fitted.best_epoch == fitted.history["val/landmarks/nme_box"].argmin() + 1
+    assert "train/landmarks/nme_box" in fitted.history  # one name for one normalisation, in both splits
+    assert "train/landmarks/nme" not in fitted.history
     assert fitted.history["val/selection_score"].tolist() == (-fitted.history["val/landmarks/nme_box"]).tolist()
 
 
@@ -489,9 +491,33 @@ def test_a_task_without_a_label_neither_stops_training_nor_is_scored():
         each.truth["valence_labelled"][:] = 0
     fitted, _ = fit(config, start(config), train, val)
     row = fitted.history.iloc[0]
-    assert row["val/valence/loss"] == 0
-    assert math.isnan(row["val/valence/ccc"])
+    figures = ("train/valence/loss", "train/valence/mae", "val/valence/loss", "val/valence/mae", "val/valence/ccc")
+    assert [name for name in figures if not math.isnan(row[name])] == []
     assert math.isfinite(row["train/loss"])
+    assert math.isfinite(row["val/loss"])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_validation_that_is_not_finite_stops_training_and_names_epoch_and_step(bad):
+    config = make_config(epochs=1, batch_size=10, affect_loss="mse")
+    val = features(seed=1)
+    val.truth["valence"][3] = bad
+    words = r"expected finite answers and a finite loss; got \w+ in epoch 1, after step 2, on the val faces"
+    with pytest.raises(TrainingError, match=words):
+        fit(config, start(config), features(), val)
+
+
+def test_answers_that_turn_nan_in_the_last_step_stop_training_as_a_loss_does():
+    config = make_config(epochs=1)
+
+    class Poison(Log):
+        def step(self, *, epoch, step, figures):
+            if step == self.begun[1]:
+                parts.heads.set_weights([np.full_like(array, np.nan) for array in parts.heads.get_weights()])
+
+    parts = start(config)
+    with pytest.raises(TrainingError, match="got nan in epoch 1, after step 2"):
+        fit(config, parts, features(), features(seed=1), sink=Poison())
 
 
 def test_validation_faces_are_never_changed():

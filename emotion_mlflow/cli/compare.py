@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from emotion_mlflow.cli.options import COMPARE, with_options
+from emotion_mlflow.errors import without_password
 
 
 @click.command("compare")
@@ -48,7 +49,7 @@ def show_comparison(outcome: Any, *, as_json: bool) -> None:
     console = Console()
     show(console, outcome.comparison)
     console.print(f"report: {outcome.report}", highlight=False, soft_wrap=True)
-    console.print(f"run {outcome.run_id} in {outcome.tracking_uri}", highlight=False, soft_wrap=True)
+    console.print(f"run {outcome.run_id} in {without_password(outcome.tracking_uri)}", highlight=False, soft_wrap=True)
 
 
 def _listed(text: str) -> tuple[str, ...]:

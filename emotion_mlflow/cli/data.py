@@ -111,3 +111,5 @@ def _show(report: Any) -> None:
     )
     for reason in report.reasons[:REASONS_SHOWN]:
         console.print(f"rejected: {reason['file']}: {reason['reason']}", highlight=False, markup=False)
+    if report.rejected > REASONS_SHOWN:
+        console.print(f"rejected: {report.rejected - REASONS_SHOWN} more, see --json", highlight=False)

@@ -70,6 +70,7 @@ def _request(backbone: str, epochs: int, flags: dict[str, Any]) -> Any:
 def _show(outcomes: list[Any], compared: Any) -> None:
     from rich.console import Console
 
+    from emotion_mlflow.cli import terminal
     from emotion_mlflow.cli.compare import show_comparison
     from emotion_mlflow.cli.tables import score_table
 
@@ -77,8 +78,4 @@ def _show(outcomes: list[Any], compared: Any) -> None:
     console.print(score_table(outcomes))
     if compared:
         show_comparison(compared, as_json=False)
-    console.print(
-        f"open the UI: mlflow ui --backend-store-uri {outcomes[0].tracking_uri}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(terminal.where_to_look(outcomes[0].tracking_uri), highlight=False, soft_wrap=True)

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from emotion_mlflow.cli.options import GRID, TRAIN, Option, with_options
-from emotion_mlflow.cli.train import FIELDS, request_of, settings_of, weights_for
-from emotion_mlflow.errors import ConfigError, EmotionError
+from emotion_mlflow.cli.train import FIELDS, request_of, settings_of, weights_by_backbone, weights_for
+from emotion_mlflow.errors import ConfigError, EmotionError, without_password
 
 
 @click.command("grid")
@@ -163,7 +163,11 @@ def _show(outcome: Any, comparison: Any, *, as_json: bool) -> None:
     console.print(outcome_table(outcome.cells))
     if comparison:
         show_comparison(comparison, as_json=False)
-    console.print(f"grid: run {outcome.parent_run_id} in {outcome.tracking_uri}", highlight=False, soft_wrap=True)
+    console.print(
+        f"grid: run {outcome.parent_run_id} in {without_password(outcome.tracking_uri)}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _params(flags: dict[str, Any]) -> dict[str, object]:
@@ -187,8 +191,7 @@ def _converted(option: Option, text: str, file: Path) -> Any:
 
 def _require_known_weights(backbones: tuple[str, ...], text: str) -> None:
     """A file for a backbone that is not asked for is a slip of the pen."""
-    named = [part.partition("=")[0] for part in text.split(",") if "=" in part]
-    stray = [name for name in named if name not in backbones]
+    stray = [name for name in weights_by_backbone(text) if name not in backbones]
     if stray:
         raise ConfigError(f"weights for {', '.join(backbones)}", got=stray[0], where="--weights")
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
-SHOWN = ("loss", "expression/accuracy")
+from emotion_mlflow.labels import TASKS
+
+SHOWN = ("loss", "expression/accuracy", *(f"{task}/loss" for task in TASKS))
 
 
 def reporter() -> "PlainReporter":
@@ -67,6 +69,7 @@ class BarReporter(PlainReporter):
         )
         self.current: Any = None
         self.steps = 0
+        self.begun = False
 
     def stage(self, name: str) -> None:
         """A new bar in the place of the last one."""
@@ -89,15 +92,18 @@ class BarReporter(PlainReporter):
 
     def begin(self, *, epochs: int, steps: int) -> None:
         """The bar counts the steps of the whole run."""
-        self.epochs, self.steps = epochs, steps
+        self.epochs, self.steps, self.begun = epochs, steps, False
         self.stage("compiling the first step")
         self.bars.update(self.current, total=epochs * steps, completed=0)
 
     def step(self, *, epoch: int, step: int, figures: Mapping[str, float]) -> None:
         """Moves the bar and shows the running figures."""
-        shown = "  ".join(f"{_short(name)} {figures[name]:.3f}" for name in SHOWN if name in figures)
+        shown = "  ".join(f"{name} {figures[name]:.3f}" for name in SHOWN if name in figures)
         shown += f"  rate {figures['learning_rate']:.2g}"
         done = (epoch - 1) * self.steps + step
+        if not self.begun:  # a training that goes on begins here: earlier steps and the compiling tell nothing of speed
+            self.bars.reset(self.current, total=self.epochs * self.steps, completed=done - 1)
+            self.begun = True
         self.bars.update(self.current, completed=done, description=f"training {epoch} of {self.epochs}", figures=shown)
 
     def epoch(self, row: Mapping[str, float]) -> None:
@@ -123,7 +129,3 @@ def epoch_line(row: Mapping[str, float], epochs: int) -> str:
 def _figure(row: Mapping[str, float], word: str, *names: str) -> str:
     values = [f"{row[name]:.3f}" for name in names if name in row]
     return f"  {word} {' '.join(values)}" if values else ""
-
-
-def _short(name: str) -> str:
-    return name.split("/")[-1]

@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,17 +19,33 @@ import click
 from emotion_mlflow.cache import default_cache_dir
 from emotion_mlflow.cli.progress import PlainReporter, reporter
 from emotion_mlflow.cli.starter import ending_with_starter
-from emotion_mlflow.errors import Stopped
+from emotion_mlflow.errors import ConfigError, Stopped, without_password
 
 
 def command_line() -> str:
-    """What was typed, for the run's params."""
-    return shlex.join(["emotion-mlflow", *sys.argv[1:]])
+    """What was typed, for the run's params; passwords of addresses are left out."""
+    return without_password(shlex.join(["emotion-mlflow", *sys.argv[1:]]))
+
+
+def where_to_look(tracking_uri: str) -> str:
+    """What opens MLflow's UI on a store."""
+    uri = without_password(tracking_uri)
+    if uri.startswith("http"):
+        return f"open the UI: {uri}"
+    mlflow = "mlflow" if shutil.which("mlflow") else shlex.quote(str(Path(sys.executable).with_name("mlflow")))
+    return f"open the UI: {mlflow} ui --backend-store-uri {uri}"
 
 
 def cache_folder(cache_dir: str) -> Path:
-    """The folder of `--cache-dir`; empty: the user's."""
-    return Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    """The folder of `--cache-dir`, made and written to; empty: the user's. ConfigError where it cannot be."""
+    folder = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        got = error.strerror or error
+        raise ConfigError("a folder that can be written to", got=got, where=f"--cache-dir {folder}") from None
 
 
 @contextlib.contextmanager

@@ -85,12 +85,25 @@ def settings_of(texts: tuple[str, ...]) -> dict[str, Any]:
 
 def weights_for(backbone: str, text: str) -> str:
     """What `--weights` says for one backbone: `imagenet`, `none`, FILE, or its part of `resnet50=FILE,...`."""
-    if "=" not in text:
+    named = weights_by_backbone(text)
+    if not named:
         return text
-    named = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
     if backbone not in named:
-        raise ConfigError(f"weights for {backbone}", got=", ".join(named) or text, where="--weights")
+        raise ConfigError(f"weights for {backbone}", got=", ".join(named), where="--weights")
     return str(Path(named[backbone]))
+
+
+def weights_by_backbone(text: str) -> dict[str, str]:
+    """`resnet50=FILE,...` by backbone; empty where no part names one: then it is one file, which may have a = too."""
+    from emotion_mlflow.models.facts import BACKBONES
+
+    parts = [part.strip().partition("=") for part in text.split(",")]
+    if not any(equals and name in BACKBONES for name, equals, _ in parts):
+        return {}
+    for name, equals, _ in parts:
+        if not equals or name not in BACKBONES:
+            raise ConfigError(f"BACKBONE=FILE with a backbone of {', '.join(BACKBONES)}", got=name, where="--weights")
+    return {name: file for name, _, file in parts}
 
 
 def show_outcome(outcome: Any, *, as_json: bool) -> None:
@@ -112,4 +125,4 @@ def show_outcome(outcome: Any, *, as_json: bool) -> None:
         else "not registered"
     )
     console.print(f"run {outcome.run_id}, {version}, {outcome.seconds:.0f} s", highlight=False)
-    console.print(f"open the UI: mlflow ui --backend-store-uri {outcome.tracking_uri}", highlight=False, soft_wrap=True)
+    console.print(terminal.where_to_look(outcome.tracking_uri), highlight=False, soft_wrap=True)

@@ -110,7 +110,9 @@ def _about_runs(materials: Materials) -> list[str]:
         found.append(f"{', '.join(dirty)}: trained from code with changes that no commit holds")
     leaks = max(one.metrics.get("data/leaks", 0) for one in everyone)
     if leaks:
-        found.append(f"up to {leaks:.0f} pairs of near-identical pictures stand in two splits (see --drop-leaks)")
+        found.append(
+            f"up to {leaks:.0f} held-out faces have a near-identical picture in another split (see --drop-leaks)"
+        )
     places = {one.params.get("machine/platform", "") + one.params.get("machine/device", "") for one in everyone}
     if len(places) > 1:
         found.append("timings come from different machines")

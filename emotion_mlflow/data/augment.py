@@ -31,6 +31,11 @@ class Changes:
         return Changes(**{name: values[picked] for name, values in vars(self).items()})
 
 
+def may_mirror(layout: LandmarkLayout, *, with_landmarks: bool) -> bool:
+    """Whether faces can be mirrored: not where landmarks are learnt whose mirror permutation is not known."""
+    return not with_landmarks or layout.mirror is not None
+
+
 def draw_changes(
     rng: np.random.Generator,
     faces: int,
@@ -43,8 +48,7 @@ def draw_changes(
 
     Faces are not mirrored where landmarks are learnt and their mirror permutation is not known.
     """
-    may_mirror = not with_landmarks or layout.mirror is not None
-    mirrored = (rng.random(faces) < config.flip) & may_mirror
+    mirrored = (rng.random(faces) < config.flip) & may_mirror(layout, with_landmarks=with_landmarks)
     angle = np.deg2rad(rng.uniform(-config.rotation, config.rotation, faces))
     scale = 1 + rng.uniform(-config.zoom, config.zoom, faces)
     shift = rng.uniform(-config.shift, config.shift, (faces, 2))

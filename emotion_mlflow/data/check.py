@@ -1,5 +1,6 @@
 """What `data check` tells of a set, and the limit on rejected faces that the job keeps."""
 
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,6 @@ from emotion_mlflow.errors import DataError
 from emotion_mlflow.labels import EXPRESSIONS, SPLITS
 
 SHOWN_PAIRS = 50
-_SHOWN_REASONS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,9 @@ class Report:
     faces: int
     rejected: int
     reasons: list[dict[str, Any]]
-    """{file, row, reason} of the first rejected faces."""
+    """{file, row, reason} of every rejected face."""
     splits: dict[str, dict[str, Any]]
-    """Per split (an uncut set: per part): faces, faces a class, labelled faces a task."""
+    """Per split (an uncut set: as it names them itself): faces, faces a class, labelled faces a task."""
     ranges: dict[str, list[float] | None]
     """Least and greatest of each; None where nothing is labelled."""
     duplicates: dict[str, int]
@@ -49,7 +49,7 @@ def check(manifest: Manifest, *, twins: Twins | None = None) -> Report:
         name=manifest.name,
         faces=len(manifest),
         rejected=len(manifest.rejected),
-        reasons=[_plain(row) for row in manifest.rejected.head(_SHOWN_REASONS).to_dict("records")],
+        reasons=[_plain(row) for row in manifest.rejected.to_dict("records")],
         splits=_splits(manifest),
         ranges=_ranges(manifest),
         duplicates=_duplicates(manifest, twins),
@@ -60,8 +60,8 @@ def check(manifest: Manifest, *, twins: Twins | None = None) -> Report:
     )
 
 
-def check_rejected(manifest: Manifest, max_rejected: float) -> None:
-    """DataError where more than the share `max_rejected` (0..1) of the faces was rejected."""
+def check_rejected(manifest: Manifest, max_rejected: float, *, data: str) -> None:
+    """DataError where more than the share `max_rejected` (0..1) of the faces of the set `data` was rejected."""
     rejected, total = len(manifest.rejected), len(manifest.rejected) + len(manifest)
     if rejected <= max_rejected * total:
         return
@@ -70,16 +70,14 @@ def check_rejected(manifest: Manifest, max_rejected: float) -> None:
     raise DataError(
         f"at most {max_rejected:.3g} of the faces rejected (--max-rejected)",
         got=f"{rejected} of {total} ({rejected / total:.3g}), the first: {first['file']}{row}: "
-        f"{first['reason']}; all of them: emotion-mlflow data check {manifest.root}",
+        f"{first['reason']}; all of them: emotion-mlflow data check {shlex.quote(data)} --json",
         where=manifest.name,
     )
 
 
 def _splits(manifest: Manifest) -> dict[str, dict[str, Any]]:
     """In the order train, val, test; faces of a set of one part that is not cut are under `all`."""
-    cut = (manifest.table["split"] != "").all()
-    side = manifest.table["split" if cut else "part"].to_numpy().astype(object)
-    side[side == ""] = "all"
+    side = np.where((sides := manifest.sides()) == "", "all", sides)
     names = [name for name in (*SPLITS, "validation", "all") if (side == name).any()]
     return {name: _counts(manifest.rows(side == name)) for name in names}
 

@@ -1,5 +1,6 @@
 """The embedded set: drawn people with exact labels, made in seconds and kept in the cache. Used by `sets`."""
 
+import logging
 import os
 import shutil
 import tempfile
@@ -14,8 +15,9 @@ from PIL import Image
 from emotion_mlflow.data.drawing import SIZE, draw_face
 from emotion_mlflow.data.face_person import draw_person
 from emotion_mlflow.data.manifest import COLUMNS, REJECTED_COLUMNS, Manifest
+from emotion_mlflow.data.parquet import UNREADABLE
 from emotion_mlflow.data.pictures import NO_PICTURE_HASH, inspect
-from emotion_mlflow.errors import DataError
+from emotion_mlflow.errors import DataError, first_line
 from emotion_mlflow.labels import EXPRESSIONS, IBUG_68
 
 VERSION = 2
@@ -25,6 +27,7 @@ PARTS = ("train", "validation")
 TRAIN_FACES, VALIDATION_FACES = 1600, 640
 
 _TABLE = "labels.parquet"
+_log = logging.getLogger(__name__)
 _REPORT_EVERY = 32  # faces between two calls of `progress`
 
 
@@ -95,11 +98,18 @@ def _plans(part: str, faces: int) -> Iterator[_Plan]:
 
 
 def _kept(folder: Path, *, faces: int) -> pd.DataFrame | None:
-    """The labels in a whole folder; None where it is absent or a file of it is gone."""
+    """The labels in a whole folder; None where it is absent, a file of it is gone or the labels are damaged."""
     file = folder / _TABLE
     if not file.is_file() or sum(1 for _ in os.scandir(folder)) != faces + 1:
         return None
-    return pd.read_parquet(file)
+    try:
+        table = pd.read_parquet(file)[[*COLUMNS, "landmarks"]]
+        if len(table) != faces:
+            raise ValueError(f"{len(table)} rows for {faces} faces")
+        return table
+    except (OSError, *UNREADABLE) as error:
+        _log.warning("the drawn faces' %s are damaged (%s): they are drawn again", file, first_line(error))
+        return None
 
 
 def _draw_all(

@@ -94,12 +94,12 @@ def join(faces: int, labels: Sequence[np.ndarray], *, links: tuple[np.ndarray, n
 
 
 def leaks(manifest: Manifest, twins: Twins) -> pd.DataFrame:
-    """LEAK_COLUMNS: pairs of twins in different splits (uncut: parts); `id` is the held-out one.
+    """LEAK_COLUMNS: pairs of twins on different sides (`Manifest.sides`); `id` is the held-out one.
 
     `kind` is `exact` (same bytes and box) or `near`. Of a picture that is there hundreds of times, each
     face is listed with one twin only.
     """
-    sides = _sides(manifest)
+    sides = manifest.sides()
     ids, content = manifest.table["id"].to_numpy(), manifest.table["content_hash"].to_numpy()
     members = _members(twins, sides)
     links = [(node, node, 0) for node in members]
@@ -125,16 +125,10 @@ def leaking(held_out: np.ndarray, twins: Twins) -> np.ndarray:
 
 
 def crossing_identities(manifest: Manifest) -> list[str]:
-    """Known identities with faces in more than one split (before the cut: part), in order of name."""
-    table = pd.DataFrame({"identity": manifest.table["identity"].to_numpy(), "side": _sides(manifest)})
+    """Known identities with faces on more than one side (`Manifest.sides`), in order of name."""
+    table = pd.DataFrame({"identity": manifest.table["identity"].to_numpy(), "side": manifest.sides()})
     counts = table[(table["identity"] != "") & (table["side"] != "")].groupby("identity")["side"].nunique()
     return sorted(counts.index[counts > 1])
-
-
-def _sides(manifest: Manifest) -> np.ndarray:
-    """(N,) the split of each face where the set is cut, else the part."""
-    cut = (manifest.table["split"] != "").all()
-    return manifest.table["split" if cut else "part"].to_numpy().astype(object)
 
 
 def _rank(side: object) -> int:

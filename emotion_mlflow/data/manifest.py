@@ -82,10 +82,21 @@ class Manifest:
             "landmarks": np.isfinite(self.landmarks).all(axis=1) & (self.landmarks.shape[1] > 0),
         }
 
+    def sides(self) -> np.ndarray:
+        """(N,) object: each face's split; before the cut what the set itself says.
+
+        That is train, val and test where it names its val faces, else its parts, train and validation or "".
+        """
+        split, part = (self.table[name].to_numpy().astype(object) for name in ("split", "part"))
+        if not (split != "").any():
+            return part
+        return np.where(split != "", split, np.where(part == "validation", "test", part))
+
     def tasks(self) -> tuple[str, ...]:
-        """Tasks that at least one face has a label for."""
-        labelled = self.labelled()
-        return tuple(task for task in TASKS if labelled[task].any())
+        """Tasks that can be learnt: labelled for a face of every side to learn from or to choose by."""
+        labelled, sides = self.labelled(), self.sides()
+        needed = [sides == name for name in ("", "train", "val") if (sides == name).any()] or [sides != ""]
+        return tuple(task for task in TASKS if all((labelled[task] & side).any() for side in needed))
 
     def digest(self) -> str:
         """32 hex digits over ids, contents and labels in order of id: equal for the same faces wherever they lie."""

@@ -14,6 +14,7 @@ import numpy as np
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.npy import kept_array
 from emotion_mlflow.data.pictures import decode, quiet_pillow
+from emotion_mlflow.errors import DataError
 
 Progress = Callable[[int, int], None]
 
@@ -69,6 +70,11 @@ def _fill(file: Path, manifest: Manifest, size: int, progress: Progress | None) 
         array.flush()
         del array
         os.replace(name, file)
+    except DataError as error:
+        if not manifest.drawn:
+            raise
+        mend = f"{error.where} (emotion-mlflow cache clear: then the faces are drawn again)"
+        raise DataError(error.expected, got=error.got, where=mend) from None
     finally:
         Path(name).unlink(missing_ok=True)
 

@@ -36,7 +36,7 @@ def cut(
     be test and val. Cuts are stratified by expression (no label is a stratum of its own) and keep faces
     together that share an identity or are `twins`. `limit` keeps at most so many faces of each split,
     stratified, the smaller choice inside the larger. `drop_leaks` leaves out training and val faces that
-    are twins of a test face. DataError where a split would be empty.
+    are twins of a test face, and training faces that are twins of a val face. DataError where a split would be empty.
     """
     order = np.argsort(manifest.table["id"].to_numpy().astype(str), kind="stable")
     splits = np.empty(len(manifest), dtype=object)
@@ -46,6 +46,7 @@ def cut(
         if twins is None:
             raise DataError("twins to drop leaks by", got="none", where=manifest.name)
         keep &= ~leaking(splits == "test", twins)
+        keep &= ~(leaking((splits == "val") & keep, twins) & (splits == "train"))
     if limit is not None:
         keep &= _limited(manifest, splits, keep, order, limit, split_seed)
     table = manifest.table.assign(split=pd.Series(splits, index=manifest.table.index, dtype="str"))

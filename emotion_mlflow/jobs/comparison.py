@@ -21,7 +21,7 @@ from emotion_mlflow.comparison.choice import Candidate, candidate, choose
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import Comparison
 from emotion_mlflow.config import AUTO, SHOW_FACES
-from emotion_mlflow.errors import ConfigError, EmotionError, ModelError
+from emotion_mlflow.errors import ConfigError, EmotionError, ModelError, without_password
 from emotion_mlflow.evaluate import read_predictions
 from emotion_mlflow.metrics.paired import lower_is_better
 from emotion_mlflow.models.facts import backbone_facts
@@ -105,13 +105,13 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
         now=datetime.datetime.now(datetime.UTC),
         resamples=request.resamples,
     )
-    reporter.stage("drawing figures")
-    pictures = _figures(request, materials, comparison, uri)
     name = f"compare {' and '.join(comparison.names)}"
     tags = {"kind": "comparison", "test_digest": comparison.test_digest, "data_name": comparison.data_name}
     with runs.open_run(experiment=request.experiment, tracking_uri=request.tracking_uri, name=name, tags=tags) as run:
+        reporter.stage("drawing figures")
+        pictures = _figures(request, materials, comparison, run)
         reporter.stage("writing the report")
-        write_report(request.out, comparison, pictures, ui=uri if uri.startswith("http") else "")
+        write_report(request.out, comparison, pictures, ui=without_password(uri) if uri.startswith("http") else "")
         run.log_folder(request.out)
         run.log_scores(_differences(comparison))
         _link(run, sides)
@@ -229,7 +229,7 @@ def _drawn(materials: Mapping[str, Sequence[Material]]) -> bool:
 
 
 def _figures(
-    request: CompareRequest, materials: Mapping[str, Sequence[Material]], comparison: Comparison, uri: str
+    request: CompareRequest, materials: Mapping[str, Sequence[Material]], comparison: Comparison, run: runs.Run
 ) -> dict[str, Any]:
     from emotion_mlflow.plots.comparison import Compared, comparison_figures
 
@@ -242,11 +242,11 @@ def _figures(
         )
         for name, versions in materials.items()
     ]
-    faces = _faces(request, next(iter(materials.values()))[0], comparison, uri)
+    faces = _faces(request, next(iter(materials.values()))[0], comparison, run)
     return dict(comparison_figures(compared, comparison, layout=None, faces=faces))
 
 
-def _faces(request: CompareRequest, first: Material, comparison: Comparison, uri: str) -> Any:
+def _faces(request: CompareRequest, first: Material, comparison: Comparison, run: runs.Run) -> Any:
     """The faces that the sides disagree on, as they may be shown; None where that is ids only, or they are not here."""
     from emotion_mlflow.data.pixels import load_pixels
     from emotion_mlflow.data.sets import open_set
@@ -261,7 +261,7 @@ def _faces(request: CompareRequest, first: Material, comparison: Comparison, uri
         )
     except EmotionError:
         return None  # the report shows ids, and says so
-    how = how_to_show(request.show_faces, manifest, uri)
+    how = how_to_show(request.show_faces, manifest, run.tracking_uri, run.artifact_uri)
     place = {face: row for row, face in enumerate(manifest.table["id"])}
     known = [one.face for one in comparison.disagreements if one.face in place]
     if how == "none" or not known:

@@ -1,15 +1,18 @@
 """One evaluation: a registered version, or a run's model, scored on faces and logged as a run of its own.
 
 It never cuts data: on the set a version was trained on, the splits are the ids that its run logged; on any other set
-everything is scored. Used by the command line; a promotion scores its champion here too.
+everything is scored, and faces that the version has seen are told. Used by the command line; a promotion scores its
+champion here too.
 """
 
 import json
 import tempfile
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 
@@ -22,7 +25,8 @@ from emotion_mlflow.jobs.faces import read_faces
 from emotion_mlflow.jobs.request import EvaluateRequest, Outcome
 from emotion_mlflow.jobs.work import score_split
 from emotion_mlflow.reporter import Reporter
-from emotion_mlflow.tracking import machine, registry, runs
+from emotion_mlflow.serving.model import AffectModel
+from emotion_mlflow.tracking import machine, registry, runs, stored
 from emotion_mlflow.tracking.artifacts import write_artifacts
 
 
@@ -37,9 +41,10 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
         reporter.stage("fetching the model")
         model = load_saved(*registry.download(version, folder))
         manifest, split = _faces(request, model.card, version, reporter)
+        digest, rejected = manifest.digest(), manifest.rejected
+        manifest = _of_one_layout(manifest, model, reporter)
         reporter.stage("decoding faces")
         pixels = load_pixels(manifest, image_size=model.size, cache_dir=request.cache_dir, progress=reporter.advance)
-        digest = manifest.digest()
         tags = _tags(version, manifest, split, model.card) | {"test_digest": digest}
         name = f"evaluate {version.name or version.run_id[:8]} {version.number} on {manifest.name} {split}".replace(
             "  ", " "
@@ -51,9 +56,10 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
             scored = score_split(model, manifest, pixels, split=split, digest=digest)
             scores = scored.named()
             run.log_params({"data": request.data, "split": split, **machine.describe(request.command)})
+            run.log_text("rejected.csv", rejected.to_csv(index=False))
             run.log_dataset(manifest, split=split, digest=digest)
-            run.log_scores(scores)
-            _link(run, version)
+            run.log_scores({**scores, "data/rejected": len(rejected)})
+            run.log_model_input(registry.model_id(version))
             write_artifacts(
                 folder / "artifacts",
                 tables={split: predictions_table(manifest, scored.answers)},
@@ -63,7 +69,7 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
                 history=None,
                 best_epoch=None,
                 show_faces=request.show_faces,
-                tracking_uri=run.tracking_uri,
+                run=run,
             )
             run.log_folder(folder / "artifacts")
     return Outcome(
@@ -78,16 +84,23 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
     )
 
 
-def _faces(request: EvaluateRequest, card: dict, version: registry.Version, reporter: Reporter) -> tuple[Manifest, str]:
+def _faces(
+    request: EvaluateRequest, card: Mapping[str, Any], version: registry.Version, reporter: Reporter
+) -> tuple[Manifest, str]:
     """The faces to score, in the order in which training scored them, and the split's name."""
+    asked = _as_trained(request, card) if request.data == AUTO else request
     manifest = read_faces(
-        card["data"] if request.data == AUTO else request.data,
-        data_format=request.data_format,
-        max_rejected=request.max_rejected,
+        asked.data,
+        data_format=asked.data_format,
+        max_rejected=asked.max_rejected,
         cache_dir=request.cache_dir,
         reporter=reporter,
     )
     own = manifest.digest() == card["data_digest"]
+    if not own:
+        if request.data == AUTO:
+            _require_digest(manifest, card["data_digest"], "the set that the version was trained on, or --data")
+        _tell_known(manifest, version, reporter)
     split = ("test" if own else "all") if request.split == AUTO else request.split
     if split == "all":
         return manifest, split
@@ -98,6 +111,37 @@ def _faces(request: EvaluateRequest, card: dict, version: registry.Version, repo
             where="--split",
         )
     return _members(manifest, registry.split_ids(version.run_id, split), split), split
+
+
+def _as_trained(request: EvaluateRequest, card: Mapping[str, Any]) -> EvaluateRequest:
+    """The request for the version's own set, read as its training read it where nothing else is said."""
+    known = card.get("data_format", AUTO)
+    return replace(
+        request,
+        data=card["data"],
+        data_format=known if request.data_format == AUTO else request.data_format,
+        max_rejected=max(request.max_rejected, card.get("max_rejected", 0.0)),
+    )
+
+
+def _tell_known(manifest: Manifest, version: registry.Version, reporter: Reporter) -> None:
+    """A set that has changed a little is another set, most of whose faces the version has seen."""
+    known = set[str]()
+    for split in ("train", "val"):
+        known |= set(stored.read_table(version.run_id, f"predictions/{split}.parquet")["content_hash"])
+    seen = int(manifest.table["content_hash"].isin(known).sum())
+    if seen:
+        reporter.warn(f"{seen} of {len(manifest)} faces trained or chose this version: its scores on them are too good")
+
+
+def _of_one_layout(manifest: Manifest, model: AffectModel, reporter: Reporter) -> Manifest:
+    """The faces with landmarks of another layout taken as unlabelled; the other tasks are scored all the same."""
+    points, wanted = manifest.landmarks.shape[1] // 2, model.card["landmark_points"]
+    if "landmarks" not in model.tasks or points == wanted:
+        return manifest
+    if points:
+        reporter.warn(f"landmarks are not scored: {manifest.name} has {points} points, the model {wanted}")
+    return replace(manifest, landmarks=np.full((len(manifest), 2 * wanted), np.nan, np.float32))
 
 
 def _members(manifest: Manifest, ids: list[str], split: str) -> Manifest:
@@ -119,14 +163,6 @@ def _tags(version: registry.Version, manifest: Manifest, split: str, card: dict)
         "data_name": manifest.name,
         "split": split,
     }
-
-
-def _link(run: runs.Run, version: registry.Version) -> None:
-    """Makes the run an evaluation of the logged model in MLflow's own view, where the version knows it."""
-    model_id = getattr(mlflow.models.get_model_info(version.uri), "model_id", None)
-    if model_id:
-        inputs = [mlflow.entities.LoggedModelInput(model_id=model_id)]
-        run.client.log_inputs(run.run_id, models=inputs)
 
 
 def answers_on(

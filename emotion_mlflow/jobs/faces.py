@@ -1,18 +1,20 @@
 """The faces of a job: read, checked, cut and decoded. Used by the jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from emotion_mlflow.config import DataConfig
 from emotion_mlflow.data.check import check_rejected
-from emotion_mlflow.data.leaks import Twins, find_twins, leaks
+from emotion_mlflow.data.leaks import Twins, crossing_identities, find_twins, leaks
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.sets import open_set
 from emotion_mlflow.data.splits import cut
+from emotion_mlflow.errors import DataError
 from emotion_mlflow.labels import SPLITS
 from emotion_mlflow.reporter import Reporter
 
@@ -51,12 +53,12 @@ def read_faces(data: str, *, data_format: str, max_rejected: float, cache_dir: P
     manifest = open_set(data, data_format=data_format, cache_dir=cache_dir, progress=reporter.advance)
     if len(manifest.rejected):
         reporter.warn(f"{len(manifest.rejected)} of {len(manifest) + len(manifest.rejected)} faces rejected")
-    check_rejected(manifest, max_rejected)
+    check_rejected(manifest, max_rejected, data=data)
     return manifest
 
 
-def cut_faces(manifest: Manifest, config: DataConfig, reporter: Reporter) -> tuple[Manifest, int]:
-    """The set with its splits, and how many pairs of twins stand in two of them."""
+def cut_faces(manifest: Manifest, config: DataConfig, reporter: Reporter) -> tuple[Manifest, pd.DataFrame]:
+    """The set with its splits, and the pairs of twins that stand in two of them (`data.leaks.leaks`)."""
     reporter.stage("cutting splits")
     twins = _twins(manifest)
     whole = cut(
@@ -69,10 +71,24 @@ def cut_faces(manifest: Manifest, config: DataConfig, reporter: Reporter) -> tup
     )
     if len(whole) < len(manifest):  # a cut keeps the order: without a face left out they are the same
         twins = _twins(whole)
-    found = len(leaks(whole, twins))
-    if found:
-        reporter.warn(f"{found} pairs of twin pictures stand in two splits (leaks): see --drop-leaks")
+    found = leaks(whole, twins)
+    if len(found):
+        held_out = found["id"].nunique()
+        reporter.warn(f"{held_out} held-out faces have a twin picture in another split (leaks): see --drop-leaks")
+    if crossing := crossing_identities(whole):
+        reporter.warn(f"{len(crossing)} identities have faces in more than one split, the first: {crossing[0]}")
     return whole, found
+
+
+def require_labels(manifest: Manifest, tasks: Sequence[str], *, selected_on_test: bool) -> None:
+    """DataError where a task has no label to learn from, or none to choose the best epoch by, in the cut set."""
+    for split in ("train", "test" if selected_on_test else "val"):
+        labelled = manifest.split(split).labelled()
+        for task in tasks:
+            if not labelled[task].any():
+                raise DataError(
+                    f"{split} faces with labels for {task}, or --tasks without it", got="none", where=manifest.name
+                )
 
 
 def _twins(manifest: Manifest) -> Twins:

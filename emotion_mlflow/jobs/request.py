@@ -13,7 +13,15 @@ from emotion_mlflow import cache
 from emotion_mlflow.config import AUTO, SHOW_FACES, DataConfig, RunConfig
 from emotion_mlflow.errors import ConfigError, DataError, WeightsError
 from emotion_mlflow.labels import SPLITS, TASKS
-from emotion_mlflow.recipes import resolve
+from emotion_mlflow.recipes import resolve, with_tasks
+
+FLAGS = {
+    "model.backbone": "--backbone",
+    "data.data": "--data",
+    "data.data_format": "--data-format",
+    "data.max_rejected": "--max-rejected",
+}
+"""Settings that decide what is read and which recipe it calls for, so that an override would come too late."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +58,8 @@ class TrainRequest:
         if self.tasks:
             missing = [task for task in self.tasks if task in TASKS and task not in labelled]
             if missing:
-                raise DataError(f"labels for {', '.join(missing)}", got="none", where=name)
-            changes["model.tasks"] = self.tasks
+                raise DataError(f"labels to learn {', '.join(missing)} from", got="none", where=name)
+            config = with_tasks(config, self.tasks)
         if self.weights != AUTO:
             changes["model.weights"] = _from_anywhere(self.weights)
         data = replace(self.data, selected_on_test=config.data.selected_on_test)
@@ -59,10 +67,16 @@ class TrainRequest:
 
     def check(self) -> None:
         """Raises what can be known of a mistake without opening the faces."""
-        if not 0 <= self.sync_wait < math.inf:
-            raise ConfigError("seconds from 0 on", got=self.sync_wait, where="--sync-wait")
+        for flag, value in (("--sync-wait", self.sync_wait), ("--cache-limit", self.cache_limit)):
+            if not 0 <= value < math.inf:
+                raise ConfigError("a finite number from 0 on", got=value, where=flag)
         if self.resume:
             return  # what else was said is held against the run
+        for name, flag in FLAGS.items():
+            if name in self.overrides:
+                raise ConfigError(flag, got=name, where="--set")
+        if self.register and (not self.model_name.strip() or set("/:") & set(self.model_name)):
+            raise ConfigError("a name without / and :", got=repr(self.model_name), where="--model-name")
         config = self.config(drawn=self.data.data == "demo", labelled=TASKS, name=self.data.data)
         _check_faces(self.data.data, self.data.data_format, self.show_faces)
         weights = config.model.weights

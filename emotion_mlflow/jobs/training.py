@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from emotion_mlflow import cache
 from emotion_mlflow.config import RunConfig
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.sets import DEMO
 from emotion_mlflow.errors import TrainingError
 from emotion_mlflow.jobs.cell import cell_digest, weights_digest_of
-from emotion_mlflow.jobs.faces import cut_faces, read_faces
+from emotion_mlflow.jobs.faces import cut_faces, read_faces, require_labels
 from emotion_mlflow.jobs.request import Outcome, TrainRequest
 from emotion_mlflow.jobs.resume import TAG, TakenUp, request_tag, require_same_data, take_up
 from emotion_mlflow.jobs.work import Work
@@ -34,13 +35,16 @@ def train(request: TrainRequest, reporter: Reporter) -> Outcome:
 
     With `resume` an unfinished run goes on after its last kept epoch, to the same result bit for bit.
     """
+    request.check()
     with _room(request.cache_dir):
-        return _train(request, reporter)
+        try:
+            return _train(request, reporter)
+        finally:
+            cache.trim(request.cache_dir, limit_gb=request.cache_limit)
 
 
 def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
     started = time.perf_counter()
-    request.check()
     runs.connect(request.tracking_uri)
     taken = _take_up(request, reporter) if request.resume else None
     request = taken.request if taken else request
@@ -57,6 +61,8 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
     config = taken.config if taken else request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
     config = replace(config, data=replace(config.data, data=_from_anywhere(config.data.data)))
     manifest, leaks = cut_faces(read, config.data, reporter)
+    require_labels(manifest, config.model.tasks, selected_on_test=config.data.selected_on_test)
+    _tell_left_out(read, reporter)
     with journaled.open_run(
         experiment=request.experiment,
         tracking_uri=request.tracking_uri,
@@ -69,7 +75,8 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
     ) as run:
         reporter.note(_summary(config, manifest))
         work = Work(request=request, config=config, run=run, reporter=reporter)
-        run.log_scores({"data/rejected": len(read.rejected), "data/leaks": leaks})
+        counts = {"data/leaks": leaks["id"].nunique(), "data/leak_pairs": len(leaks)}
+        run.log_scores({"data/rejected": len(read.rejected), **counts})
         try:
             with _room(request.cache_dir):
                 outcome = work.through(manifest, digest, started)
@@ -128,11 +135,19 @@ def _from_anywhere(data: str) -> str:
     return data if data == DEMO else str(Path(data).expanduser().resolve())
 
 
+def _tell_left_out(read: Manifest, reporter: Reporter) -> None:
+    learnable = read.tasks()
+    left_out = [task for task, labelled in read.labelled().items() if labelled.any() and task not in learnable]
+    if left_out:
+        reporter.warn(f"{', '.join(left_out)}: labels on one side only of the set's own parts, so it is not learnt")
+
+
 def _summary(config: RunConfig, manifest: Manifest) -> str:
     counts = manifest.table["split"].value_counts()
     faces = ", ".join(f"{counts.get(split, 0):,} {split}" for split in SPLITS if counts.get(split, 0))
     model = config.model
     return (
         f"{model.backbone}, recipe {config.recipe}, weights {Path(model.weights).name}, tasks {' '.join(model.tasks)}, "
-        f"{model.image_size} px, {config.training.epochs} epochs; faces of {manifest.name}: {faces}"
+        f"{model.image_size} px, {config.training.epochs} epochs, the best by "
+        f"{config.training.early_stopping}; faces of {manifest.name}: {faces}"
     )

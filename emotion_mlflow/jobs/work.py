@@ -20,9 +20,10 @@ import tensorflow as tf
 import yaml
 from PIL import Image
 
-from emotion_mlflow import cache, reproduce, timing
+from emotion_mlflow import reproduce, timing
 from emotion_mlflow.checkpoints import Checkpoints, State
 from emotion_mlflow.config import RunConfig, as_dict
+from emotion_mlflow.data.augment import may_mirror
 from emotion_mlflow.data.batches import Examples, truth_arrays
 from emotion_mlflow.data.drawing import draw_face
 from emotion_mlflow.data.manifest import Manifest
@@ -75,7 +76,6 @@ class Work:
             scores = {name: value for one in scored.values() for name, value in one.named().items()}
             self._finish(fitted, faces, parts, scored, scores, folder, files, started)
         self._checkpoints.remove()
-        cache.trim(self.request.cache_dir, limit_gb=self.request.cache_limit)
         return Outcome(
             run_id=self.run.run_id,
             model_name=None,
@@ -112,9 +112,16 @@ class Work:
         for split, part in faces.parts.items():
             self.run.log_dataset(part, split=split, digest=faces.digests[split])
         self.run.log_text("splits.json", json.dumps(ids))
-        trunk = parts.trunk
+        trunk, tasks = parts.trunk, self.config.model.tasks
+        layout = faces.manifest.layout
+        mirrors = may_mirror(layout, with_landmarks="landmarks" in tasks)
+        if self.config.augment.flip and not mirrors:
+            self.reporter.warn(f"faces are not mirrored: of {layout.points} landmark points no mirror order is known")
+        labelled = {split: part.labelled() for split, part in faces.parts.items()}
         self.run.log_params(
             {
+                **{f"labelled/{split}/{task}": int(on[task].sum()) for split, on in labelled.items() for task in tasks},
+                "mirrored": str(mirrors and self.config.augment.flip > 0).lower(),
                 "weights": trunk.weights,
                 "weights_digest": trunk.weights_digest,
                 "batch_norm_layers": trunk.norms,
@@ -205,6 +212,8 @@ class Work:
             "backbone": self.config.model.backbone,
             "recipe": self.config.recipe,
             "data": self.config.data.data,
+            "data_format": self.config.data.data_format,
+            "max_rejected": self.config.data.max_rejected,
             "data_name": test.name,
             "data_digest": faces.data_digest,
         }
@@ -245,7 +254,7 @@ class Work:
             history=fitted.history,
             best_epoch=fitted.best_epoch,
             show_faces=self.request.show_faces,
-            tracking_uri=self.run.tracking_uri,
+            run=self.run,
         )
         self.run.log_folder(folder / "artifacts")
         model = registry.save_model(folder / "model", network=files[0], card=files[1], example=example_picture())

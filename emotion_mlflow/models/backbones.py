@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -113,6 +114,7 @@ def load_weights(network: keras.Model, file: Path, name: str) -> None:
     if not file.name.endswith(".weights.h5"):
         raise WeightsError("a file named *.weights.h5, as Keras saves weights", got=file.name, where="--weights")
     try:
+        _require_same_pixels(network, file)
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             network.load_weights(file)
@@ -124,6 +126,20 @@ def load_weights(network: keras.Model, file: Path, name: str) -> None:
         raise WeightsError(f"a weights file that fits {name}", got=reason, where=file) from None
     if not all(np.isfinite(array).all() for array in network.get_weights()):
         raise WeightsError("weights that are finite numbers", got="NaN or infinity", where=file)
+
+
+def _require_same_pixels(network: keras.Model, file: Path) -> None:
+    """ValueError where the file is of a network that changes its pixels once more, which Keras would pass over.
+
+    Its own EfficientNetB0 does with imagenet weights (`rescaling_1`), and does not with weights=None.
+    """
+    with h5py.File(file) as stored:
+        groups = [re.sub(r"_\d+$", "", group) for group in stored.get("layers", ())]
+    for kind in (keras.layers.Rescaling, keras.layers.Normalization):
+        known = sum(isinstance(layer, kind) for layer in network.layers)
+        if (found := groups.count(kind.__name__.lower())) > known:
+            name = kind.__name__
+            raise ValueError(f"{found} {name} layers for {known}: not made with weights=None")
 
 
 def _digest(network: keras.Model, weights: str) -> str:

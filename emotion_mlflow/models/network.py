@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from emotion_mlflow.config import TrainingConfig
 from emotion_mlflow.labels import LandmarkLayout
+from emotion_mlflow.metrics.suite import nme_name
 from emotion_mlflow.models.losses import landmark_error, task_losses
 
-FIGURES = {"expression": "accuracy", "valence": "mae", "arousal": "mae", "landmarks": "nme"}
-"""What is watched of each task while training, beside its loss."""
+FIGURES = {"expression": "accuracy", "valence": "mae", "arousal": "mae"}
+"""What is watched of each task while training, beside its loss; of landmarks `nme` or `nme_box`, by the layout."""
 
 
 class Network(keras.Model):
@@ -35,8 +36,8 @@ class Network(keras.Model):
             self.log_variances = self.add_weight(shape=(len(self.tasks),), initializer=start, name="log_variances")
 
     def _figures(self) -> list[str]:
-        names = [f"{task}/loss" for task in self.tasks]
-        return names + [f"{task}/{FIGURES[task]}" for task in self.tasks]
+        figures = FIGURES | {"landmarks": nme_name(self.layout)}
+        return [f"{task}/loss" for task in self.tasks] + [f"{task}/{figures[task]}" for task in self.tasks]
 
     def total_loss(self, losses: dict[str, tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
         """One number from the tasks' losses."""
@@ -75,7 +76,7 @@ class Network(keras.Model):
                 self.running[f"{task}/mae"].update_state(error, sample_weight=mask)
             else:
                 error = landmark_error(y[task], y_pred[task], y["size"], self.layout.outer_eyes)
-                self.running["landmarks/nme"].update_state(error, sample_weight=mask)
+                self.running[f"landmarks/{nme_name(self.layout)}"].update_state(error, sample_weight=mask)
         return self.get_metrics_result()
 
     @property

@@ -17,11 +17,14 @@ from emotion_mlflow.config import AUTO, SHOW_FACES
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.evaluate import Scored
+from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.metrics import expression
 from emotion_mlflow.metrics.suite import Answers, labelled, suite
 
 if TYPE_CHECKING:
     from emotion_mlflow.plots import FacesToShow
+    from emotion_mlflow.tracking.journaled import JournaledRun
+    from emotion_mlflow.tracking.runs import Run
 
 
 def write_artifacts(
@@ -34,9 +37,9 @@ def write_artifacts(
     history: pd.DataFrame | None,
     best_epoch: int | None,
     show_faces: str,
-    tracking_uri: str,
+    run: "Run | JournaledRun",
 ) -> None:
-    """predictions/*.parquet, history.csv, figures/*.png; tables of intervals, classes and sources, below `folder`."""
+    """predictions/*.parquet, history.csv, figures/*.png; tables of intervals, classes, confusions, sources."""
     from emotion_mlflow import plots
 
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
@@ -48,20 +51,27 @@ def write_artifacts(
     per_source(test.answers, manifest).to_csv(folder / f"per_source_{test.split}.csv", index=False)
     if test.answers.probabilities is not None:
         per_class(test.answers).to_csv(folder / f"per_class_{test.split}.csv", index=False)
-    shown = faces_to_show(test, manifest, pixels, how=how_to_show(show_faces, manifest, tracking_uri))
+        confusion(test.answers).to_csv(folder / f"confusion_{test.split}.csv")
+    shown = faces_to_show(
+        test, manifest, pixels, how=how_to_show(show_faces, manifest, run.tracking_uri, run.artifact_uri)
+    )
     made = plots.figures(test.answers, history=history, layout=manifest.layout, best_epoch=best_epoch, faces=shown)
     plots.save_all(folder / "figures", made)
 
 
-def how_to_show(show_faces: str, manifest: Manifest, tracking_uri: str) -> str:
-    """`full`, `thumbnails` or `none`: auto is full for drawings, thumbnails in a store on this machine, else none."""
+def how_to_show(show_faces: str, manifest: Manifest, tracking_uri: str, artifact_uri: str) -> str:
+    """`full`, `thumbnails` or `none`: auto is full for drawings, thumbnails where all stays on this machine, else none.
+
+    A store here may keep its artifacts elsewhere: both addresses count.
+    """
     if show_faces not in SHOW_FACES:
         raise ConfigError(f"one of {', '.join(SHOW_FACES)}", got=show_faces, where="--show-faces")
     if show_faces != AUTO:
         return show_faces
     if manifest.drawn:
         return "full"
-    return "thumbnails" if urlsplit(tracking_uri).scheme in ("sqlite", "file") else "none"
+    stays = urlsplit(tracking_uri).scheme in ("sqlite", "file") and urlsplit(artifact_uri).scheme in ("", "file")
+    return "thumbnails" if stays else "none"
 
 
 def faces_to_show(scored: Scored, manifest: Manifest, pixels: np.ndarray, *, how: str) -> "FacesToShow":
@@ -89,11 +99,19 @@ def _at_most(picture: np.ndarray, side: int) -> np.ndarray:
 
 
 def per_class(answers: Answers) -> pd.DataFrame:
-    """Precision, recall, F1, faces and answers of each expression, in label order."""
-    known = answers.expression_true >= 0
+    """Precision, recall, F1, faces, answers, ROC AUC and average precision of each expression, in label order."""
     true, probabilities = answers.pair("expression")
-    predicted = expression.predicted_labels(probabilities[known])
-    return pd.DataFrame([asdict(one) for one in expression.per_class(true[known], predicted)])
+    scores = expression.per_class(true, expression.predicted_labels(probabilities))
+    roc_auc, average_precision = expression.class_areas(true, probabilities)
+    table = pd.DataFrame([asdict(one) for one in scores])
+    return table.assign(roc_auc=roc_auc, average_precision=average_precision)
+
+
+def confusion(answers: Answers) -> pd.DataFrame:
+    """Faces of each true expression (row) by the answer (column)."""
+    true, probabilities = answers.pair("expression")
+    table = expression.confusion(true, expression.predicted_labels(probabilities))
+    return pd.DataFrame(table, index=pd.Index(EXPRESSIONS, name="true"), columns=list(EXPRESSIONS))
 
 
 def per_source(answers: Answers, manifest: Manifest) -> pd.DataFrame:

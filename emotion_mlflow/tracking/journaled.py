@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
 import pandas as pd
+from mlflow.entities import RunInfo
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.context import registry as context
 
 from emotion_mlflow.data.manifest import Manifest
-from emotion_mlflow.errors import EmotionError, Stopped, TrackingError, first_line
+from emotion_mlflow.errors import EmotionError, Stopped, TrackingError, first_line, without_password
 from emotion_mlflow.tracking.delivery import MODEL, Delivery
 from emotion_mlflow.tracking.journal import Journal
 from emotion_mlflow.tracking.runs import (
@@ -52,6 +52,7 @@ class JournaledRun:
     run_id: str
     experiment_id: str
     tracking_uri: str
+    artifact_uri: str
     journal: Journal
     logged: Logged
     """What a resumed run had before: it is not logged twice."""
@@ -150,7 +151,8 @@ def open_run(
     uri = connect(tracking_uri)
     with patient(PATIENCE):
         client = mlflow.MlflowClient(uri)
-        run_id, experiment_id, outer = _start(client, experiment, name, tags, resume)
+        info, outer = _start(client, experiment, name, tags, resume)
+    run_id, experiment_id = info.run_id, info.experiment_id
     with patient(SENDING, ONE_ATTEMPT), contextlib.ExitStack() as opened:
         journal = Journal(cache_dir / FOLDER / run_id)
         opened.callback(journal.close)
@@ -161,6 +163,7 @@ def open_run(
             run_id=run_id,
             experiment_id=experiment_id,
             tracking_uri=uri,
+            artifact_uri=info.artifact_uri,
             journal=journal,
             logged=logged_by(client, run_id) if resume else Logged(),
         )
@@ -273,8 +276,8 @@ def drain(journal: Journal, uri: str, *, seconds: float) -> str:
 
 def _start(
     client: mlflow.MlflowClient, experiment: str, name: str, tags: Mapping[str, str], resume: str
-) -> tuple[str, str, str]:
-    """(run id, experiment id, id of the run that `mlflow run` opened beside a resumed one, or nothing)."""
+) -> tuple[RunInfo, str]:
+    """The run, and the id of the one that `mlflow run` opened beside a resumed one, or nothing."""
     given = os.environ.pop("MLFLOW_RUN_ID", "")
     quiet_libraries()
     try:
@@ -286,7 +289,7 @@ def _start(
             outer = given if resume and given and given != resume else ""
             if outer:
                 client.set_tag(outer, "resumed", resume)
-            return run.info.run_id, run.info.experiment_id, outer
+            return run.info, outer
         experiment_id = mlflow.set_experiment(experiment).experiment_id
         run = client.create_run(
             experiment_id, run_name=name, tags=context.resolve_tags({**tags, "mlflow.runName": name})
@@ -295,14 +298,11 @@ def _start(
         raise TrackingError(
             "an experiment and run that can be opened", got=first_line(error), where=resume or experiment
         ) from None
-    return run.info.run_id, experiment_id, ""
+    return run.info, ""
 
 
 def lasting(uri: str) -> str:
     """The address as it holds from any folder, without a password."""
     if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
         return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@")))
+    return without_password(uri)

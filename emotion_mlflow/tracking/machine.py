@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+PACKAGE = str(Path(__file__).parents[1])
 PACKAGES = (
     "tensorflow",
     "keras",
@@ -27,13 +28,21 @@ def describe(command: str) -> dict[str, str]:
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     facts = {
         "command": command,
-        "git/commit": _git("rev-parse", "HEAD") or "not a git checkout",
-        "git/dirty": str(bool(_git("status", "--porcelain", "--untracked-files=no"))).lower(),
+        **code(),
         "machine/device": ", ".join(gpus) or "CPU",
         "machine/platform": platform.platform(),
         "machine/python": platform.python_version(),
     }
     return facts | {f"package/{name}": metadata.version(name) for name in PACKAGES}
+
+
+def code() -> dict[str, str]:
+    """The commit of this package, and whether files are changed, or new ones of the package in no commit."""
+    commit = _git("rev-parse", "HEAD")
+    if not commit:
+        return {"git/commit": "not a git checkout", "git/dirty": "not a git checkout"}
+    changed = _git("status", "--porcelain", "--untracked-files=no") or _git("status", "--porcelain", "--", PACKAGE)
+    return {"git/commit": commit, "git/dirty": str(bool(changed)).lower()}
 
 
 def peak_memory() -> int:
@@ -44,9 +53,8 @@ def peak_memory() -> int:
 
 def _git(*arguments: str) -> str:
     """What git says of the folder this package lies in; empty where there is no git or no checkout."""
-    here = Path(__file__).parent
     try:
-        done = subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip() if done.returncode == 0 else ""

@@ -133,6 +133,11 @@ def download(version: Version, folder: Path) -> tuple[Path, Path]:
     return network, card
 
 
+def model_id(version: Version) -> str | None:
+    """Id of the logged model behind a version; None where MLflow knows none."""
+    return getattr(mlflow.models.get_model_info(version.uri), "model_id", None)
+
+
 def split_ids(run_id: str, split: str) -> list[str]:
     """The ids that a run logged for one of its splits; ModelError where it logged none."""
     return _read_run_json(run_id, "splits.json").get(split, [])

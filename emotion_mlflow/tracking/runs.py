@@ -15,8 +15,9 @@ from typing import Any
 
 import mlflow
 import pandas as pd
+import requests
 from mlflow.data.pandas_dataset import PandasDataset
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import LoggedModelInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.data.manifest import Manifest
@@ -34,6 +35,10 @@ ONE_ATTEMPT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 """The sender tries again by itself, and first asks what arrived; the client below it would send blindly."""
 
 
+_AWAY = (MlflowException, requests.RequestException)
+"""What MLflow's client raises where its server is gone or refuses."""
+
+
 @dataclass(kw_only=True)
 class Run:
     """One open MLflow run of a job of seconds: each write is a request. A training's is a `JournaledRun`."""
@@ -41,6 +46,7 @@ class Run:
     run_id: str
     experiment_id: str
     tracking_uri: str
+    artifact_uri: str
     client: mlflow.MlflowClient
 
     def log_params(self, params: Mapping[str, object]) -> None:
@@ -60,6 +66,15 @@ class Run:
     def log_dataset(self, manifest: Manifest, *, split: str, digest: str) -> None:
         """One split as an MLflow dataset: ids, contents and labels, with the split's content digest."""
         mlflow.log_input(as_dataset(manifest, split=split, digest=digest), context=split)
+
+    def log_text(self, name: str, text: str) -> None:
+        """A text artifact."""
+        self.client.log_text(self.run_id, text, name)
+
+    def log_model_input(self, model_id: str | None) -> None:
+        """Makes the run an evaluation of the logged model in MLflow's own view, where there is one."""
+        if model_id:
+            self.client.log_inputs(self.run_id, models=[LoggedModelInput(model_id=model_id)])
 
     def log_folder(self, folder: Path) -> None:
         """Every file below `folder`, under the same relative names."""
@@ -96,11 +111,18 @@ def patient(wishes: Mapping[str, str], orders: Mapping[str, str] | None = None) 
 def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
     """A run that ends FINISHED, KILLED where the user stopped it, else FAILED; its tags are there from the start.
 
-    The run that `mlflow run` opened (MLFLOW_RUN_ID) is used as it is; no second one appears.
+    The run that `mlflow run` opened (MLFLOW_RUN_ID) is used as it is; no second one appears. TrackingError where the
+    server goes away or refuses something meanwhile.
     """
     uri = connect(tracking_uri)
     info = _start(experiment, name, tags).info
-    run = Run(run_id=info.run_id, experiment_id=info.experiment_id, tracking_uri=uri, client=mlflow.MlflowClient())
+    run = Run(
+        run_id=info.run_id,
+        experiment_id=info.experiment_id,
+        tracking_uri=uri,
+        artifact_uri=info.artifact_uri,
+        client=mlflow.MlflowClient(),
+    )
     status = "FAILED"
     try:
         run.set_tags(tags)
@@ -110,10 +132,22 @@ def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapp
         status = "KILLED"
         raise
     except EmotionError as error:
-        run.set_tags({"error": str(error)[:5000]})
+        with contextlib.suppress(*_AWAY):
+            run.set_tags({"error": str(error)[:5000]})
         raise
+    except _AWAY as error:
+        raise _refused(error, uri) from None
     finally:
-        mlflow.end_run(status=status)
+        try:
+            with patient(PATIENCE):
+                mlflow.end_run(status=status)
+        except _AWAY as error:
+            if status == "FINISHED":  # else the first error is told
+                raise _refused(error, uri) from None
+
+
+def _refused(error: Exception, uri: str) -> TrackingError:
+    return TrackingError("a tracking server that takes what is logged", got=first_line(error), where=uri)
 
 
 def quiet_libraries() -> None:
@@ -140,7 +174,7 @@ def _start(experiment: str, name: str, tags: Mapping[str, str]) -> Any:
 def as_dataset(manifest: Manifest, *, split: str, digest: str) -> PandasDataset:
     """One split for MLflow: ids, contents and labels, with the split's content digest."""
     table = manifest.table[["id", "content_hash", "expression", "valence", "arousal", "identity", "source"]]
+    table = table.astype({"expression": float})  # of whole numbers MLflow warns, whenever it looks at the schema
     with warnings.catch_warnings():
-        # MLflow's hint that integer columns cannot hold missing values
-        warnings.simplefilter("ignore", UserWarning)
+        warnings.simplefilter("ignore", UserWarning)  # that a folder may be one of two kinds of source
         return mlflow.data.from_pandas(table, source=str(manifest.root), name=f"{manifest.name}-{split}", digest=digest)

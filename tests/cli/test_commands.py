@@ -1,15 +1,19 @@
 """The commands that need no TensorFlow: data, cache, and what progress prints."""
 
+import io
 import json
 import shutil
+import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from emotion_mlflow.cli import main
 from emotion_mlflow.cli.options import TRAIN
-from emotion_mlflow.cli.progress import PlainReporter, epoch_line
-from emotion_mlflow.cli.terminal import show
+from emotion_mlflow.cli.progress import BarReporter, PlainReporter, epoch_line
+from emotion_mlflow.cli.terminal import command_line, show, where_to_look
 from emotion_mlflow.cli.train import settings_of, weights_for
 from emotion_mlflow.errors import ConfigError
 
@@ -125,6 +129,91 @@ def test_weights_of_several_backbones_stand_in_one_flag():
     assert weights_for("resnet50", "none") == "none"
     with pytest.raises(ConfigError, match="expected weights for mobilenetv3small; got resnet50, efficientnetb0"):
         weights_for("mobilenetv3small", both)
+
+
+def test_a_file_of_weights_may_have_an_equals_sign_in_its_path():
+    assert weights_for("resnet50", "/data/run=3/w.weights.h5") == "/data/run=3/w.weights.h5"
+    assert weights_for("resnet50", "resnet50=/data/run=3/w.weights.h5") == "/data/run=3/w.weights.h5"
+
+
+def test_a_password_in_an_address_is_not_in_the_command_line_that_a_run_logs(monkeypatch):
+    typed = [
+        "emotion-mlflow",
+        "train",
+        "--tracking-uri",
+        "https://ann:s3cret@host:5000/x",
+        "--set",
+        "training.epochs=3",
+    ]
+    monkeypatch.setattr("sys.argv", typed)
+    assert command_line() == "emotion-mlflow train --tracking-uri https://ann@host:5000/x --set training.epochs=3"
+
+
+def test_where_to_look_is_the_server_or_a_program_that_is_there(monkeypatch, tmp_path):
+    assert where_to_look("https://ann:s3cret@host:5000") == "open the UI: https://ann@host:5000"
+    monkeypatch.setenv("PATH", str(tmp_path))  # as after `make demo`, where no environment is active
+    words = where_to_look("sqlite:///mlflow.db").split()
+    assert words[-3:] == ["ui", "--backend-store-uri", "sqlite:///mlflow.db"]
+    assert Path(words[3]).is_file()
+
+
+def test_all_rejected_faces_are_listed_in_json_and_the_table_says_how_many_more(draw_set, tmp_path, capsys):
+    root = draw_set(tmp_path / "set", train=32, val=8)
+    for number in range(24):
+        (root / "train_set" / "images" / f"{number}.jpg").write_bytes(b"no picture")
+    flags = ["data", "check", root, "--cache-dir", tmp_path / "cache"]
+    assert len(json.loads(run(capsys, *flags, "--json")[1])["reasons"]) == 24
+    out = run(capsys, *flags)[1]
+    assert (out.count("rejected: train_set/"), "rejected: 19 more, see --json" in out) == (5, True)
+
+
+def bars(width=200):
+    """Bars that write to a text instead of a terminal."""
+    reporter = BarReporter()
+    reporter.console = Console(file=io.StringIO(), width=width, force_terminal=True)
+    reporter.bars.live.console = reporter.console
+    return reporter
+
+
+FIGURES = {"loss": 1.5, "valence/loss": 0.25, "landmarks/loss": 0.5, "valence/mae": 0.1, "learning_rate": 1e-3}
+
+
+def test_the_bar_shows_every_task_s_loss_with_the_rate():
+    reporter = bars()
+    reporter.begin(epochs=2, steps=5)
+    reporter.step(epoch=1, step=1, figures=FIGURES)
+    (task,) = reporter.bars.tasks
+    reporter.close()
+    assert task.fields["figures"] == "loss 1.500  valence/loss 0.250  landmarks/loss 0.500  rate 0.001"
+    assert (task.description, task.completed, task.total) == ("training 1 of 2", 1, 10)
+
+
+def test_a_training_that_goes_on_is_timed_from_its_first_new_step():
+    reporter = bars()
+    reporter.begin(epochs=10, steps=5)
+    reporter.step(epoch=9, step=1, figures=FIGURES)
+    time.sleep(0.05)
+    reporter.step(epoch=9, step=2, figures=FIGURES)
+    (task,) = reporter.bars.tasks
+    reporter.close()
+    assert (task.completed, task.total) == (42, 50)
+    assert task.speed <= 1 / 0.05  # one step in that time, not 42
+
+
+def test_a_stage_takes_the_place_of_the_one_before_and_lines_stay():
+    reporter = bars()
+    reporter.stage("reading faces")
+    reporter.advance(3, 7)
+    reporter.stage("decoding faces")
+    (task,) = reporter.bars.tasks
+    reporter.begin(epochs=10, steps=5)
+    reporter.epoch(ROW)
+    reporter.warn("careful")
+    reporter.close()
+    assert task.description == "decoding faces"
+    told = reporter.console.file.getvalue()
+    assert epoch_line(ROW, 10) in told
+    assert "warning: careful" in told
 
 
 def test_every_flag_has_a_help_that_ends_as_a_sentence():

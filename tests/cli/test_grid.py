@@ -43,7 +43,7 @@ MISTAKES = {
     "weights of one backbone only": (["--weights", "resnet50=a.h5"], "expected weights for efficientnetb0"),
     "weights of a stranger": (
         ["--backbones", "resnet50", "--weights", "resnet50=a.h5,resnet=b.h5"],
-        "expected weights for resnet50; got resnet in --weights",
+        "expected BACKBONE=FILE with a backbone of resnet50, efficientnetb0, mobilenetv3small; got resnet in --weights",
     ),
     "weights that are not there": (["--weights", "resnet50=a.h5,efficientnetb0=b.h5"], "a.h5 in --weights"),
     "faces that are not there": (["--data", "absent", "--weights", "none"], "absent"),

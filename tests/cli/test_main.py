@@ -79,6 +79,20 @@ MISTAKES = {
     "a setting that is none": (["train", "--set", "training.magic=1"], "got training.magic in --set"),
     "a setting without value": (["train", "--set", "training.epochs"], "expected section.name=value"),
     "a setting of another kind": (["train", "--set", "augment.flip=often"], "expected a finite number; got 'often'"),
+    "a set in a setting": (["train", "--set", "data.data=x"], "expected --data; got data.data in --set"),
+    "a data format in a setting": (["train", "--set", "data.data_format=table"], "expected --data-format; got"),
+    "a share in a setting": (["train", "--set", "data.max_rejected=0.9"], "expected --max-rejected; got"),
+    "a backbone in a setting": (["grid", "--set", "model.backbone=vgg"], "expected --backbone; got model.backbone"),
+    "a split seed below zero": (
+        ["train", "--split-seed", "-1"],
+        "expected a number of at least 0; got -1 in split_seed",
+    ),
+    "a seed below zero": (["train", "--rng-seed", "-1"], "expected a number of 0 to 4294967295; got -1 in rng_seed"),
+    "a seed too large": (["grid", "--rng-seeds", "0,4294967296"], "got 4294967296 in rng_seed"),
+    "no number of gigabytes": (["train", "--cache-limit", "nan"], "got nan in --cache-limit"),
+    "gigabytes below zero": (["train", "--cache-limit", "-1"], "got -1.0 in --cache-limit"),
+    "a model name that MLflow refuses": (["train", "--model-name", "a/b"], "got 'a/b' in --model-name"),
+    "an empty model name": (["train", "--model-name", ""], "got '' in --model-name"),
     "a folder that is not there": (["train", "--data", "absent"], "got nothing there in absent"),
     "an unknown data format": (["train", "--data-format", "zip"], "got zip in --data-format"),
     "weights that are not there": (["train", "--weights", "w.weights.h5"], "got w.weights.h5 in --weights"),
@@ -91,7 +105,20 @@ MISTAKES = {
     "an unknown backbone in the demo": (["demo", "--backbones", "resnet50,vgg"], "expected a backbone of resnet50"),
     "a data set of nothing": (["data", "check", "absent"], "got nothing there in absent"),
     "no path": (["data", "check"], "Missing argument"),
-    "a cache that is a file": (["cache", "clear", "--cache-dir", sys.executable], "expected a folder; got a file"),
+    "a cache that is a file": (
+        ["cache", "clear", "--cache-dir", sys.executable],
+        "expected a folder that can be written to; got",
+    ),
+    "a cache that is a file, in data check": (
+        ["data", "check", "demo", "--cache-dir", sys.executable],
+        "expected a folder that can be written to; got",
+    ),
+    "a cache that is a file, in train": (["train", "--cache-dir", sys.executable], "got File exists in --cache-dir"),
+    "a cache that cannot be made": (["cache", "show", "--cache-dir", "/proc/x"], "got No such file or directory in"),
+    "weights for a backbone that is none": (
+        ["train", "--weights", "resnet5=a,resnet50=b"],
+        "expected BACKBONE=FILE with a backbone of resnet50",
+    ),
 }
 
 

@@ -28,6 +28,21 @@ def test_a_set_of_one_part_is_counted_whole_until_it_is_cut(make_manifest):
     assert list(check(cut).splits) == ["train", "val", "test"]
 
 
+def test_a_set_that_names_its_val_faces_is_counted_by_its_three_splits(make_manifest):
+    part, split = ["train"] * 3 + ["validation"], ["", "", "val", ""]
+    report = check(make_manifest([0] * 4, part=part, split=split, content_hash=["a", "b", "a", "c"]))
+    assert {name: counts["faces"] for name, counts in report.splits.items()} == {"train": 2, "val": 1, "test": 1}
+
+
+def test_tasks_are_those_with_labels_on_every_side_that_learns_or_chooses(make_manifest):
+    # valence is labelled for the held-out face only, landmarks for every face
+    train_and_held_out = {"part": ["train", "train", "validation"], "valence": [np.nan, np.nan, 0.5]}
+    known = make_manifest([0, 1, 2], landmark_width=4, **train_and_held_out)
+    assert known.tasks() == ("expression", "arousal", "landmarks")
+    assert make_manifest([0, -1, 2], split=["", "val", ""], **train_and_held_out).tasks() == ("arousal",)
+    assert make_manifest([-1, -1, 2], valence=np.nan).tasks() == ("expression", "arousal")
+
+
 def test_duplicates_and_leaks_are_counted_apart(make_manifest):
     part = ["train", "train", "validation", "validation", "train"]
     picture = np.array([7 << 40, 7 << 40, 7 << 40, (7 << 40) + 1, (1 << 63) + 255], dtype=np.uint64)
@@ -52,13 +67,13 @@ def test_unlabelled_ranges_are_absent_rather_than_made_up(make_manifest):
 
 @pytest.mark.parametrize(("rejected", "share"), [(0, 0.0), (1, 0.01), (50, 0.5)])
 def test_as_many_rejected_faces_as_allowed_pass(make_manifest, rejected, share):
-    check_rejected(make_manifest([0] * (100 - rejected), rejected=rejected), share)
+    check_rejected(make_manifest([0] * (100 - rejected), rejected=rejected), share, data="tiny")
 
 
 def test_more_rejected_faces_than_allowed_stop_with_count_reason_and_list(make_manifest):
     with pytest.raises(DataError) as error:
-        check_rejected(make_manifest([0] * 98, rejected=2), 0.01)
+        check_rejected(make_manifest([0] * 98, rejected=2), 0.01, data="my faces/list.csv")
     message = str(error.value)
     assert "expected at most 0.01 of the faces rejected" in message
     assert "got 2 of 100 (0.02), the first: 0.jpg: expected a face; got a cat" in message
-    assert "emotion-mlflow data check" in message
+    assert "emotion-mlflow data check 'my faces/list.csv' --json" in message  # what was typed, not its folder

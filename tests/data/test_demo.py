@@ -111,6 +111,19 @@ def test_a_set_that_lost_a_picture_is_drawn_again(tmp_path):
     assert len(os.listdir(tmp_path)) == 1
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [lambda file: file.write_bytes(file.read_bytes()[:500]), lambda file: pd.DataFrame({"a": [1]}).to_parquet(file)],
+    ids=["cut short", "another table"],
+)
+def test_a_set_whose_labels_are_damaged_is_drawn_again_and_says_so(tmp_path, damage, caplog):
+    first = demo_manifest(tmp_path, train=8, validation=8)
+    damage(first.root / "labels.parquet")
+    again = demo_manifest(tmp_path, train=8, validation=8)
+    assert again.digest() == first.digest()
+    assert "they are drawn again" in caplog.text
+
+
 def test_an_interrupted_drawing_leaves_nothing_behind(tmp_path):
     def stop(done, total):
         raise KeyboardInterrupt

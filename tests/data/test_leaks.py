@@ -109,6 +109,26 @@ def test_leaks_of_a_cut_set_are_across_its_splits(make_manifest):
     ]
 
 
+def test_a_set_that_names_its_val_faces_leaks_from_train_to_val_before_any_cut(make_manifest):
+    manifest = make_manifest(
+        [0] * 4,
+        part=["train", "train", "validation", "train"],
+        split=["", "val", "", "val"],
+        content_hash=["a", "a", "a", "b"],
+        picture_hash=hashes(BASE, BASE, BASE, FAR),
+        identity=["", "ann", "", "ann"],
+    )
+    found = leaks(manifest, twins_of(manifest))
+    assert found[["split", "other_split"]].to_numpy().tolist() == [["val", "train"], ["test", "train"], ["test", "val"]]
+    assert crossing_identities(manifest) == []
+
+
+def test_an_identity_in_the_set_s_own_train_and_val_faces_crosses(make_manifest):
+    part, split = ["train", "train", "validation"], ["", "val", ""]
+    manifest = make_manifest([0] * 3, part=part, split=split, identity=["ann", "ann", "bob"])
+    assert crossing_identities(manifest) == ["ann"]
+
+
 def test_a_picture_that_is_there_hundreds_of_times_lists_each_face_once_or_twice(make_manifest):
     part = ["train"] * 300 + ["validation"] * 100
     manifest = make_manifest([0] * 400, part=part, content_hash="a", picture_hash=np.uint64(BASE))

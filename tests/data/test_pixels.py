@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,6 +63,13 @@ def test_a_picture_that_has_gone_is_told_and_leaves_no_half_file(pictures, tmp_p
     with pytest.raises(DataError, match=r"expected a readable picture; .*1\.png"):
         load_pixels(pictures, image_size=32, cache_dir=tmp_path / "cache")
     assert list((tmp_path / "cache" / "pixels").iterdir()) == []
+
+
+def test_a_drawn_face_that_is_damaged_says_how_it_is_drawn_again(pictures, tmp_path):
+    damaged = replace(pictures, drawn=True)
+    (pictures.root / pictures.table["path"][1]).write_bytes(b"no picture")
+    with pytest.raises(DataError, match="emotion-mlflow cache clear"):
+        load_pixels(damaged, image_size=32, cache_dir=tmp_path / "cache")
 
 
 def test_progress_is_told_in_faces(pictures, tmp_path):

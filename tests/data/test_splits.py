@@ -108,6 +108,16 @@ def test_dropping_leaks_leaves_out_the_training_twins_of_test_faces(make_manifes
     assert len(leaks(whole, twins_of(whole))) == 0
 
 
+def test_dropping_leaks_leaves_out_the_training_twins_of_the_set_s_own_val_faces(make_manifest):
+    picture = np.random.default_rng(0).integers(1, 2**63, 12, dtype=np.uint64)
+    picture[[2, 3]] = picture[8]  # two training faces that show the first val face
+    part, split = ["train"] * 10 + ["validation"] * 2, [""] * 8 + ["val"] * 2 + [""] * 2
+    manifest = make_manifest([0] * 12, part=part, split=split, picture_hash=picture)
+    whole = cut(manifest, split_seed=0, twins=twins_of(manifest), drop_leaks=True)
+    assert {f"{i:05d}" for i in range(12)} - set(whole.table["id"]) == {"00002", "00003"}
+    assert len(leaks(whole, twins_of(whole))) == 0
+
+
 def test_dropping_leaks_needs_the_twins(make_manifest):
     with pytest.raises(DataError, match="expected twins to drop leaks by; got none"):
         cut(make_manifest([0] * 20), split_seed=0, drop_leaks=True)

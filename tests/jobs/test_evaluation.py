@@ -1,7 +1,9 @@
 """`evaluate`: training's own scores again, and any other faces."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -85,6 +87,66 @@ def test_of_foreign_faces_all_are_scored(here, evaluated, draw_set, trained):
     assert {name.split("/")[1] for name in outcome.scores} == {"all"}
     (inputs,) = trained.run(outcome.run_id).inputs.dataset_inputs
     assert json.loads(inputs.dataset.profile)["num_rows"] == 16
+
+
+@pytest.fixture
+def changed(here, trained, draw_set, cache, faces):
+    """The set that the version was trained on, with one face more, elsewhere."""
+    folder = here / "changed"
+    shutil.copytree(faces, folder)
+    more = draw_set(here / "more", train=1, val=0, seed=3)
+    for kind in ("images", "annotations"):
+        for file in (more / "train_set" / kind).iterdir():
+            shutil.copy(file, folder / "train_set" / kind / file.name.replace("0", "900", 1))
+    return folder
+
+
+def test_a_set_that_has_changed_is_scored_with_a_warning_of_the_faces_that_trained_the_version(
+    changed, evaluated, capsys, trained
+):
+    outcome = evaluated(data=str(changed))
+    assert {name.split("/")[1] for name in outcome.scores} == {"all"}
+    assert "warning: 32 of 41 faces trained or chose this version" in capsys.readouterr().err
+
+
+def test_auto_refuses_a_set_that_has_changed_since_the_training(changed, trained, evaluated, monkeypatch):
+    from emotion_mlflow.errors import DataError
+    from emotion_mlflow.jobs import evaluation
+
+    real = evaluation.load_saved
+
+    def moved(network, card):
+        model = real(network, card)
+        model.card["data"] = str(changed)
+        return model
+
+    monkeypatch.setattr(evaluation, "load_saved", moved)
+    with pytest.raises(DataError, match="expected the set that the version was trained on, or --data, digest"):
+        evaluated()
+
+
+def test_the_version_s_own_set_is_read_as_its_training_read_it():
+    from emotion_mlflow.jobs.evaluation import _as_trained
+    from emotion_mlflow.jobs.request import EvaluateRequest
+
+    card = {"data": "faces.csv", "data_format": "table", "max_rejected": 0.03}
+    asked = _as_trained(EvaluateRequest(model="models:/emotion/1"), card)
+    assert (asked.data, asked.data_format, asked.max_rejected) == ("faces.csv", "table", 0.03)
+
+
+def test_a_foreign_set_of_another_layout_is_scored_without_its_landmarks_and_rejected_faces_are_listed(
+    here, evaluated, draw_set, trained, capsys
+):
+    foreign = draw_set(here / "foreign", train=8, val=8, seed=1)
+    for file in foreign.rglob("*_lnd.npy"):
+        np.save(file, np.load(file)[:10])  # five points
+    (foreign / "train_set" / "images" / "5.jpg").write_bytes(b"no picture")
+    outcome = evaluated(data=str(foreign), max_rejected=0.1)
+    assert "warning: landmarks are not scored: foreign has 5 points, the model 68" in capsys.readouterr().err
+    assert outcome.scores["final/all/expression/accuracy"] >= 0
+    assert not [name for name, value in outcome.scores.items() if "landmarks" in name and value == value]
+    assert trained.run(outcome.run_id).data.metrics["data/rejected"] == 1
+    assert "train_set/images/5.jpg" in trained.file("rejected.csv", here, outcome.run_id).read_text()
 
 
 def test_a_split_of_foreign_faces_is_refused(here, evaluated, draw_set):

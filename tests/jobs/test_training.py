@@ -159,6 +159,8 @@ def test_every_setting_is_a_param_under_config_and_so_is_the_place(trained):
     assert params["config/command"].startswith("emotion-mlflow train --backbone mobilenetv3small")
     for name in ("git/commit", "git/dirty", "machine/device", "package/tensorflow", "package/keras", "weights_digest"):
         assert params[f"config/{name}"], name
+    assert {params[f"config/labelled/{split}/landmarks"] for split in ("train", "val", "test")} == {"29", "3", "8"}
+    assert params["config/mirrored"] == "true"
     assert params["config/package/numpy"] == np.__version__
 
 
@@ -184,6 +186,7 @@ def test_all_artifacts_are_there(trained):
     files = set(trained.files())
     assert {"history.csv", "config.yaml", "rejected.csv", "splits.json", "intervals_test.csv"} | {
         "per_class_test.csv",
+        "confusion_test.csv",
         "per_source_test.csv",
     } <= files
     assert {f"predictions/{split}.parquet" for split in ("train", "val", "test")} <= files

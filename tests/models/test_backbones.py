@@ -132,6 +132,23 @@ def test_a_weights_file_that_cannot_be_used_is_told_in_one_line(kind, words, wei
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_file_of_the_network_itself_is_taken_and_one_with_another_preprocessing_refused(name, tmp_path):
+    import keras
+
+    from emotion_mlflow.models.backbones import load_weights
+
+    network = load(name).network
+    file = tmp_path / "own.weights.h5"
+    network.save_weights(file)
+    load_weights(network, file, name)
+    # two more: Keras' EfficientNetB0 scales pixels once more with imagenet weights, and has one Rescaling anyway
+    end = keras.layers.Rescaling(2.0)(keras.layers.Rescaling(2.0)(network.output))
+    keras.Model(network.input, end).save_weights(tmp_path / "other.weights.h5")
+    with pytest.raises(WeightsError, match=f"expected a weights file that fits {name}; got . Rescaling layers for "):
+        load_weights(network, tmp_path / "other.weights.h5", name)
+
+
 def test_imagenet_weights_that_cannot_be_downloaded_name_the_ways_out(tmp_path, monkeypatch, capsys):
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there

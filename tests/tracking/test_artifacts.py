@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.metrics.suite import Answers
-from emotion_mlflow.tracking.artifacts import faces_to_show, how_to_show, per_class, per_source
+from emotion_mlflow.tracking.artifacts import confusion, faces_to_show, how_to_show, per_class, per_source
 
 HERE = ["sqlite:///mlflow.db", "sqlite:////tmp/mlflow.db", "file:///tmp/runs"]
 ELSEWHERE = ["http://127.0.0.1:5000", "https://mlflow.example", "databricks", "postgresql+psycopg://host/base"]
@@ -26,27 +27,41 @@ class Set:
 
 @pytest.mark.parametrize("uri", HERE)
 def test_auto_is_thumbnails_with_a_store_on_this_machine(uri):
-    assert how_to_show("auto", Set(), uri) == "thumbnails"
+    assert how_to_show("auto", Set(), uri, "/here/mlruns/1/artifacts") == "thumbnails"
 
 
 @pytest.mark.parametrize("uri", ELSEWHERE)
 def test_auto_shows_nobody_on_a_server(uri):
-    assert how_to_show("auto", Set(), uri) == "none"
+    assert how_to_show("auto", Set(), uri, "/here/mlruns/1/artifacts") == "none"
+
+
+@pytest.mark.parametrize(
+    ("place", "how"),
+    [
+        ("/here/mlruns/1/artifacts", "thumbnails"),
+        ("file:///here/mlruns/1/artifacts", "thumbnails"),
+        ("s3://bucket/1/artifacts", "none"),
+        ("mlflow-artifacts:/1", "none"),
+    ],
+)
+def test_auto_shows_nobody_where_a_store_here_keeps_its_artifacts_elsewhere(place, how):
+    assert how_to_show("auto", Set(), HERE[0], place) == how
 
 
 @pytest.mark.parametrize("uri", [HERE[0], ELSEWHERE[0]])
 def test_drawn_faces_are_shown_whole_everywhere(uri):
-    assert how_to_show("auto", Set(drawn=True), uri) == "full"
+    assert how_to_show("auto", Set(drawn=True), uri, "s3://faces") == "full"
 
 
 @pytest.mark.parametrize("asked", ["thumbnails", "none"])
 def test_what_is_asked_for_holds_everywhere(asked):
-    assert {how_to_show(asked, Set(drawn=drawn), uri) for drawn in (True, False) for uri in HERE + ELSEWHERE} == {asked}
+    found = {how_to_show(asked, Set(drawn=drawn), uri, "") for drawn in (True, False) for uri in HERE + ELSEWHERE}
+    assert found == {asked}
 
 
 def test_anything_else_is_a_mistake():
     with pytest.raises(ConfigError, match="expected one of auto, thumbnails, none; got full in --show-faces"):
-        how_to_show("full", Set(), HERE[0])
+        how_to_show("full", Set(), HERE[0], "")
 
 
 @pytest.mark.parametrize(("how", "side"), [("full", 96), ("thumbnails", 64)])
@@ -106,3 +121,16 @@ def test_each_class_is_told_in_label_order_from_labelled_faces():
     assert table["name"].tolist()[:3] == ["neutral", "happy", "sad"]
     assert table["support"].tolist() == [0, 2, 1, 0, 0, 0, 0, 0]
     assert table["f1"].tolist()[1:3] == [1.0, 1.0]
+    # the three labelled faces are ranked without a fault; a class without a face has no curve
+    assert table["roc_auc"].tolist()[1:3] == [1.0, 1.0]
+    assert table["average_precision"].tolist()[1:3] == [1.0, 1.0]
+    assert np.isnan(table["roc_auc"][0])
+
+
+def test_confusions_have_truth_in_rows_and_answers_in_columns_of_labelled_faces():
+    answers = two_sources()[0]
+    answers.expression_true[2] = 4
+    table = confusion(answers)
+    assert (table.index.name, list(table.columns)) == ("true", list(EXPRESSIONS))
+    assert table.loc["happy", "happy"] == table.loc["sad", "sad"] == table.loc[EXPRESSIONS[4], "happy"] == 1
+    assert table.to_numpy().sum() == 3

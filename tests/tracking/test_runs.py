@@ -4,6 +4,8 @@ import time
 
 import mlflow
 import pytest
+import requests
+from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.errors import DataError, Stopped, TrackingError
 from emotion_mlflow.tracking import runs
@@ -64,6 +66,17 @@ def test_a_run_that_fails_says_why(uri):
 
 def test_a_run_that_breaks_is_failed_too(uri):
     assert ended(uri, ZeroDivisionError()).info.status == "FAILED"
+
+
+@pytest.mark.parametrize(
+    "error", [MlflowException("API request failed\nmore"), requests.ConnectionError("gone")], ids=["MLflow", "requests"]
+)
+def test_a_server_that_goes_away_meanwhile_is_told_in_one_line(uri, error):
+    with pytest.raises(TrackingError, match="expected a tracking server that takes what is logged; got") as told:  # noqa: SIM117
+        with runs.open_run(experiment="tests", tracking_uri=uri, name="a run", tags={}) as run:
+            raise error
+    assert "\n" not in str(told.value)
+    assert mlflow.MlflowClient(uri).get_run(run.run_id).info.status == "FAILED"
 
 
 def test_a_server_that_is_not_there_is_told_within_15_seconds(port):

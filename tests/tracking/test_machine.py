@@ -1,0 +1,36 @@
+"""What a run says of its code."""
+
+import subprocess
+
+import pytest
+
+from emotion_mlflow.tracking import machine
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A repository with one committed module, taken for the package."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "module.py").write_text("x = 1\n")
+    for command in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm one"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    monkeypatch.setattr(machine, "PACKAGE", str(package))
+    return package
+
+
+def test_committed_code_is_clean_whatever_else_lies_about(checkout):
+    (checkout.parent / "notes.txt").write_text("not code")
+    assert machine.code()["git/dirty"] == "false"
+
+
+@pytest.mark.parametrize("name", ["module.py", "new.py"])
+def test_a_changed_module_and_a_new_one_are_dirty(checkout, name):
+    (checkout / name).write_text("x = 2\n")
+    assert machine.code()["git/dirty"] == "true"
+
+
+def test_without_a_checkout_nothing_is_called_clean(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "PACKAGE", str(tmp_path))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert machine.code() == {"git/commit": "not a git checkout", "git/dirty": "not a git checkout"}
