@@ -13,9 +13,7 @@ STAMP := $(VENV)/.installed
 UV := $(shell command -v uv 2>/dev/null)
 PYTHON ?=
 # Slow last: its closing line is then always one of tests that ran, whatever this machine lacks.
-TIERS := server browser $(DOCKER_TIER) slow
-# make test DOCKER_TIER=docker: the stack on a real engine too; apart until it has been seen green on a clean machine.
-DOCKER_TIER ?=
+TIERS := server browser docker slow
 UNMARKED := not server and not browser and not docker and not slow
 
 help: ## List the targets.
