@@ -74,7 +74,7 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
         recipe=model.card["recipe"],
         seconds=time.perf_counter() - started,
         scores=scores,
-        tracking_uri=run.tracking_uri,
+        tracking_uri=runs.without_password(run.tracking_uri),
     )
 
 
@@ -126,7 +126,8 @@ def _link(run: runs.Run, version: registry.Version) -> None:
     model_id = getattr(mlflow.models.get_model_info(version.uri), "model_id", None)
     if model_id:
         inputs = [mlflow.entities.LoggedModelInput(model_id=model_id)]
-        run.client.log_inputs(run.run_id, models=inputs)
+        with runs.told(version.uri):
+            run.client.log_inputs(run.run_id, models=inputs)
 
 
 def answers_on(

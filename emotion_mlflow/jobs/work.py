@@ -40,6 +40,7 @@ from emotion_mlflow.serving.model import FORMAT
 from emotion_mlflow.tracking import machine, registry
 from emotion_mlflow.tracking.artifacts import write_artifacts
 from emotion_mlflow.tracking.journaled import JournaledRun
+from emotion_mlflow.tracking.runs import without_password
 from emotion_mlflow.train import Fitted, fit
 
 
@@ -84,7 +85,7 @@ class Work:
             recipe=config.recipe,
             seconds=time.perf_counter() - started,
             scores=scores,
-            tracking_uri=self.run.tracking_uri,
+            tracking_uri=without_password(self.run.tracking_uri),
         )
 
     @property

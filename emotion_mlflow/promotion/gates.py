@@ -195,7 +195,7 @@ def _told(one: Contest) -> str:
 
 
 def _cheaper(candidate: Cost, champion: Cost | Missing, limits: Limits) -> tuple[bool, str]:
-    """Whether latency or size is better by the factor, and in which words."""
+    """Whether latency or size is better by the factor and the other not as much worse, and in which words."""
     if isinstance(champion, Missing):
         return False, f"whether it is cheaper is not known: {champion.why}"
     size = _ratio("the file's size", champion.file_bytes, candidate.file_bytes)
@@ -208,6 +208,7 @@ def _cheaper(candidate: Cost, champion: Cost | Missing, limits: Limits) -> tuple
     told = [f"{factor:.2f} times {word}" for word, factor in known.items()]
     told += [factor.why for factor in factors.values() if isinstance(factor, Missing)]
     enough = any(factor >= limits.cheaper_factor for factor in known.values())
+    enough = enough and all(factor * limits.cheaper_factor >= 1 for factor in known.values())
     words = (
         f"cheaper by {limits.cheaper_factor:g} or more" if enough else f"not {limits.cheaper_factor:g} times cheaper"
     )

@@ -20,6 +20,7 @@ from emotion_mlflow.scale.starter import STATUSES, CellOutcome, Starter, has_che
 from emotion_mlflow.tracking import cells as known
 from emotion_mlflow.tracking import journaled, registry
 from emotion_mlflow.tracking.journal import JournalBusyError
+from emotion_mlflow.tracking.runs import without_password
 from emotion_mlflow.tracking.stored import experiment_name, read_run
 
 UNSAID = "resnet50"
@@ -113,7 +114,7 @@ class _Grid:
             parent_run_id=self.run.run_id,
             cells=tuple(self.done),
             experiment=self._experiment,
-            tracking_uri=self.run.tracking_uri,
+            tracking_uri=without_password(self.run.tracking_uri),
         )
 
     def through(self, cell: Cell) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import mlflow
 import pandas as pd
@@ -30,6 +29,7 @@ from emotion_mlflow.tracking.runs import (
     connect,
     patient,
     quiet_libraries,
+    without_password,
 )
 from emotion_mlflow.tracking.sender import Sender, now
 from emotion_mlflow.tracking.stored import Logged, logged_by
@@ -216,7 +216,9 @@ def _close(
         else:
             run.journal.remove()
     if refused and status == "FAILED":
-        raise TrackingError("a server that takes what the training logs", got=refused[0], where=run.tracking_uri)
+        raise TrackingError(
+            "a server that takes what the training logs", got=refused[0], where=without_password(run.tracking_uri)
+        )
 
 
 def _wait(journal: Journal, until: float, tell: Tell) -> None:
@@ -248,7 +250,7 @@ def send_rest(run_id: str, *, cache_dir: Path, tracking_uri: str | None, seconds
             tell(f"{journal.damaged} lines of the journal {folder} are damaged and cannot be sent")
         left = drain(journal, uri, seconds=seconds)
     if left:
-        raise TrackingError("a server that takes what the run logged before", got=left, where=uri)
+        raise TrackingError("a server that takes what the run logged before", got=left, where=without_password(uri))
     return True
 
 
@@ -302,7 +304,4 @@ def lasting(uri: str) -> str:
     """The address as it holds from any folder, without a password."""
     if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
         return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", "@")))
+    return without_password(uri)

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.errors import ModelError, first_line
 from emotion_mlflow.serving import model as served
+from emotion_mlflow.tracking.runs import told
 
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 """What the served model needs: pinned to what it was trained with."""
@@ -52,7 +53,8 @@ def save_model(folder: Path, *, network: Path, card: Path, example: bytes) -> Pa
 
 def version_of(run_id: str, name: str) -> str | None:
     """The number of the version of `name` that a run registered; None where it did not."""
-    found = mlflow.MlflowClient().search_model_versions(f"run_id = '{run_id}'")
+    with told(f"the versions of run {run_id}"):
+        found = mlflow.MlflowClient().search_model_versions(f"run_id = '{run_id}'")
     return next((str(version.version) for version in found if version.name == name), None)
 
 
@@ -105,18 +107,20 @@ def versions(name: str) -> list[Version]:
 
 
 def point(name: str, alias: str, number: str) -> None:
-    """Moves an alias to a version."""
-    mlflow.MlflowClient().set_registered_model_alias(name, alias, number)
+    """Moves an alias to a version; TrackingError where the server does not let it."""
+    with told(f"{name}@{alias}"):
+        mlflow.MlflowClient().set_registered_model_alias(name, alias, number)
 
 
 def tag_version(version: Version, tags: Mapping[str, object]) -> None:
-    """Adds tags to a registered version; to its run where it is not registered."""
+    """Adds tags to a registered version; to its run where it is not registered. TrackingError where that fails."""
     client = mlflow.MlflowClient()
-    for key, value in tags.items():
-        if version.number:
-            client.set_model_version_tag(version.name, version.number, key, str(value))
-        else:
-            client.set_tag(version.run_id, key, str(value))
+    with told(version.uri):
+        for key, value in tags.items():
+            if version.number:
+                client.set_model_version_tag(version.name, version.number, key, str(value))
+            else:
+                client.set_tag(version.run_id, key, str(value))
 
 
 def download(version: Version, folder: Path) -> tuple[Path, Path]:

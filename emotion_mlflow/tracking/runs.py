@@ -6,6 +6,7 @@ A training's run, which outlives its server, is in `journaled.py`.
 import contextlib
 import logging
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -46,24 +47,54 @@ class Run:
     def log_params(self, params: Mapping[str, object]) -> None:
         """Settings, under `config/`."""
         entries = [Param(PARAM_PREFIX + name, str(value)) for name, value in params.items()]
-        self.client.log_batch(self.run_id, params=entries)
+        with told(self._place):
+            self.client.log_batch(self.run_id, params=entries)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
-        self.client.log_batch(self.run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
+        with told(self._place):
+            self.client.log_batch(self.run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
 
     def log_scores(self, scores: Mapping[str, float], *, step: int = 0) -> None:
         """Figures in one request; undefined ones (NaN) are left out, MLflow would store them as 0."""
         now = int(time.time() * 1000)
         figures = [Metric(name, float(value), now, step) for name, value in scores.items() if not pd.isna(value)]
-        self.client.log_batch(self.run_id, metrics=figures)
+        with told(self._place):
+            self.client.log_batch(self.run_id, metrics=figures)
 
     def log_dataset(self, manifest: Manifest, *, split: str, digest: str) -> None:
         """One split as an MLflow dataset: ids, contents and labels, with the split's content digest."""
-        mlflow.log_input(as_dataset(manifest, split=split, digest=digest), context=split)
+        with told(self._place):
+            mlflow.log_input(as_dataset(manifest, split=split, digest=digest), context=split)
+
+    def log_text(self, name: str, text: str) -> None:
+        """A text artifact."""
+        with told(self._place):
+            self.client.log_text(self.run_id, text, name)
 
     def log_folder(self, folder: Path) -> None:
         """Every file below `folder`, under the same relative names."""
-        self.client.log_artifacts(self.run_id, str(folder))
+        with told(self._place):
+            self.client.log_artifacts(self.run_id, str(folder))
+
+    @property
+    def _place(self) -> str:
+        return f"run {self.run_id}"
+
+
+@contextlib.contextmanager
+def told(where: str) -> Iterator[None]:
+    """MLflow's own errors inside the block leave as a TrackingError, in one line."""
+    try:
+        yield
+    except MlflowException as error:
+        raise TrackingError(
+            "a tracking server that takes what is written", got=first_line(error), where=where
+        ) from None
+
+
+def without_password(uri: str) -> str:
+    """An address for people and files to read: its password is left out."""
+    return re.sub(r"(://[^/@\s:]*):[^/\s]*@", r"\1@", uri)
 
 
 def connect(tracking_uri: str | None) -> str:
@@ -76,7 +107,8 @@ def connect(tracking_uri: str | None) -> str:
         try:
             mlflow.MlflowClient().search_experiments(max_results=1)
         except Exception as error:  # noqa: BLE001  requests, SQLAlchemy and MLflow each have their own
-            raise TrackingError("a tracking server that answers", got=first_line(error), where=uri) from None
+            where = without_password(uri)
+            raise TrackingError("a tracking server that answers", got=first_line(error), where=where) from None
     return uri
 
 
@@ -110,10 +142,12 @@ def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapp
         status = "KILLED"
         raise
     except EmotionError as error:
-        run.set_tags({"error": str(error)[:5000]})
+        with contextlib.suppress(TrackingError):  # the first error is the one to tell
+            run.set_tags({"error": str(error)[:5000]})
         raise
     finally:
-        mlflow.end_run(status=status)
+        with told(run._place):
+            mlflow.end_run(status=status)
 
 
 def quiet_libraries() -> None:
