@@ -33,7 +33,7 @@ def assemble(
     now: datetime.datetime,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """The whole comparison; every side's versions were scored on the same faces, best validated first.
+    """The whole comparison; every side's versions were scored on the same faces, in order of their seeds.
 
     DataError where the stored predictions are not of the same faces.
     """
@@ -101,7 +101,7 @@ def _faces(one: Material) -> str:
 
 
 def disagreements(materials: Mapping[str, Sequence[Material]]) -> list[Disagreement]:
-    """The faces on which the first two sides' best validated versions differ most, by total variation distance."""
+    """The faces on which the first two sides' first versions differ most, by total variation distance."""
     sides = [(name, versions[0]) for name, versions in materials.items()][:2]
     given = [one.answers.probabilities for _, one in sides]
     if any(each is None for each in given) or len(sides) < 2:

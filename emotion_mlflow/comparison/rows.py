@@ -18,7 +18,7 @@ SCORES = {"val": "Validation faces", "test": "Test faces"}
 BEYOND, COSTS = "Not in the published report", "Cost"
 
 Materials = Mapping[str, Sequence[Material]]
-"""Side -> its versions, best validated first."""
+"""Side -> its versions, in order of their seeds."""
 
 METRIC_WORDS = {
     "accuracy": "accuracy",

@@ -20,7 +20,7 @@ Materials = Mapping[str, Sequence[Material]]
 
 
 def describe(name: str, versions: Sequence[Material], *, used: int) -> Side:
-    """One side from its versions, best validated first."""
+    """One side from its versions, in order of their seeds."""
     first = versions[0]
     scores = [one.candidate.selection_score for one in versions]
     return Side(

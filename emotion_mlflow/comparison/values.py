@@ -60,7 +60,7 @@ class Side:
     backbone: str
     recipe: str
     versions: tuple[str, ...]
-    """`emotion/3`, best validated first."""
+    """`emotion/3`, in order of their seeds."""
     run_ids: tuple[str, ...]
     seeds: tuple[int, ...]
     used: int

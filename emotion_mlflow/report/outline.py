@@ -130,7 +130,7 @@ def _fact(label: str, values: Sequence[str], *, marked: bool = True) -> Fact:
 def _used(side: Side) -> str:
     if side.used == len(side.versions):
         return "this version" if side.used == 1 else f"all {side.used} versions"
-    return f"{side.used} of {len(side.versions)} versions, best validated first"
+    return f"{side.used} of {len(side.versions)} versions, those of the lowest seeds"
 
 
 def _line(row: Row, published: Sequence[str], mixed: bool) -> Line:

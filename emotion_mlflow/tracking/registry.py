@@ -92,11 +92,11 @@ def versions(name: str) -> list[Version]:
     """Every version of a registered model, newest first, with its tags; ModelError where the model is not there."""
     client = mlflow.MlflowClient()
     found: list[Any] = []
-    token = None
+    token, quoted = None, f'"{name}"' if "'" in name else f"'{name}'"
     try:
         client.get_registered_model(name)
         while token is None or token:
-            page = client.search_model_versions(f"name = '{name}'", max_results=PAGE, page_token=token)
+            page = client.search_model_versions(f"name = {quoted}", max_results=PAGE, page_token=token)
             found += page
             token = page.token or ""
     except MlflowException as error:

@@ -39,6 +39,11 @@ MISTAKES = {
     "an axis without a name": (["--vary", "0.1,0.2"], "expected section.field=value,value; got 0.1,0.2 in --vary"),
     "an axis twice": (["--vary", "model.dropout=0.1 model.dropout=0.2"], "got model.dropout twice in --vary"),
     "an axis that a flag sets": (["--epochs", "3", "--vary", "training.epochs=2,4"], "nothing else sets"),
+    "test faces as a setting": (["--set", "data.selected_on_test=true"], "expected --recipe published, which alone"),
+    "a report that cannot be written": (
+        ["--compare", "--weights", "none", "--out", "/dev/null/x"],
+        "a folder that the report",
+    ),
     "a seed as a setting": (["--set", "training.rng_seed=3"], "expected --rng-seeds; got training.rng_seed in --set"),
     "weights of one backbone only": (["--weights", "resnet50=a.h5"], "expected weights for efficientnetb0"),
     "weights of a stranger": (

@@ -3,6 +3,7 @@ import io
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from emotion_mlflow.comparison.values import Cell
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.plots.comparison import Picture
-from emotion_mlflow.report.files import SCHEMA, to_csv, write_report
+from emotion_mlflow.report.files import SCHEMA, require_folder, to_csv, write_report
 
 FORMS = ["report.html", "report.md", "comparison.json", "table.csv"]
 
@@ -50,6 +51,24 @@ def test_a_report_that_fails_leaves_nothing_behind(comparison, tmp_path):
     broken = replace(comparison, rows=(replace(comparison.rows[0], better="sideways", low="x"), *comparison.rows[1:]))
     with pytest.raises(TypeError):
         write_report(tmp_path / "report", replace(broken, faces=object()), {})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "check", [require_folder, lambda folder: write_report(folder, None, {})], ids=["early", "late"]
+)
+@pytest.mark.parametrize("place", ["file/report", "file/a/b", "."])
+def test_a_place_that_takes_no_report_is_told_in_one_line(tmp_path, monkeypatch, check, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    folder = Path(place) if place == "." else tmp_path / place
+    with pytest.raises(DataError, match="expected a folder "):
+        check(folder)
+
+
+def test_a_place_that_is_only_looked_at_is_left_as_it_was(tmp_path):
+    require_folder(tmp_path / "new" / "report")
     assert list(tmp_path.iterdir()) == []
 
 
