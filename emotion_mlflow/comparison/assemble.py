@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from emotion_mlflow.comparison.advice import advise
+from emotion_mlflow.comparison.classes import RESAMPLES as CLASS_RESAMPLES
 from emotion_mlflow.comparison.diagnosis import diagnose
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.rows import make_rows
@@ -49,7 +50,7 @@ def assemble(
         groups=first.identities,
         resamples=resamples,
     )
-    rows = make_rows(materials, paired, seed=seed, resamples=min(resamples, 2000), repeats=repeats)
+    rows = make_rows(materials, paired, seed=seed, resamples=min(resamples, CLASS_RESAMPLES), repeats=repeats)
     return Comparison(
         sides=tuple(describe(name, versions, used=paired.used[name]) for name, versions in materials.items()),
         data_name=first.candidate.data_name,

@@ -73,7 +73,10 @@ def warnings(materials: Materials, *, used: Mapping[str, int]) -> list[str]:
     firsts = {name: versions[0] for name, versions in materials.items()}
     found = []
     recipes = {name: one.candidate.recipe for name, one in firsts.items()}
-    if len(set(recipes.values())) > 1:
+    if len({one.candidate.backbone for one in firsts.values()}) == 1:
+        if len(differing(materials)) > 1:
+            found.append(f"several settings differ at once: {', '.join(differing(materials))}")
+    elif len(set(recipes.values())) > 1:
         told = ", ".join(f"{name} {recipe}" for name, recipe in recipes.items())
         found.append(f"backbone and recipe are confounded: the recipes differ ({told})")
     elif differing(materials):
@@ -111,7 +114,6 @@ def _about_runs(materials: Materials) -> list[str]:
     leaks = max(one.metrics.get("data/leaks", 0) for one in everyone)
     if leaks:
         found.append(f"up to {leaks:.0f} pairs of near-identical pictures stand in two splits (see --drop-leaks)")
-    places = {one.params.get("machine/platform", "") + one.params.get("machine/device", "") for one in everyone}
-    if len(places) > 1:
+    if len({one.machine for one in everyone}) > 1:
         found.append("timings come from different machines")
     return found

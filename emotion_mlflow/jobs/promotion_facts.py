@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_mlflow import reproduce
+from emotion_mlflow.comparison.material import MACHINE
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.errors import ConfigError, DataError, ModelError, TrackingError
 from emotion_mlflow.evaluate import read_predictions
@@ -144,7 +145,7 @@ def _cost(run: stored.StoredRun) -> Cost:
     return Cost(
         latency_ms=_metric(run, "cost/latency_ms"),
         file_bytes=_metric(run, "cost/model_file_bytes"),
-        machine=" ".join(run.params.get(f"machine/{each}", "") for each in ("platform", "device")).strip(),
+        machine=" ".join(filter(None, (run.params.get(f"machine/{name}", "") for name in MACHINE))),
     )
 
 

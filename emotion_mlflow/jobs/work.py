@@ -54,6 +54,8 @@ class Work:
     reporter: Reporter
     rows: list[dict[str, float]] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
+    """Of the epochs that an earlier process of this run trained."""
 
     def through(self, manifest: Manifest, data_digest: str, started: float) -> Outcome:
         """All of them; the version's number is known only once the run is closed."""
@@ -166,6 +168,7 @@ class Work:
             self.reporter.warn(f"no checkpoint under {self._checkpoints.folder}: starting again with the first one")
             return None
         self.rows = [dict(row) for row in kept.notes["history"]]
+        self.earlier_seconds = sum(row["seconds"] + row["validation_seconds"] for row in self.rows)
         self.reporter.note(f"going on after {kept.epoch} of {self.config.training.epochs} epochs")
         return kept
 
@@ -236,7 +239,9 @@ class Work:
         started: float,
     ) -> None:
         self.reporter.stage("logging artifacts")
-        self.run.log_scores({**scores, **self.timings, **_cost(fitted, parts, files[0], started)})
+        self.run.log_scores(
+            {**scores, **self.timings, **_cost(fitted, parts, files[0], started - self.earlier_seconds)}
+        )
         write_artifacts(
             folder / "artifacts",
             tables={split: predictions_table(faces.parts[split], one.answers) for split, one in scored.items()},

@@ -90,7 +90,8 @@ def compare_sides(
 
     `sides`: name -> the models' answers for the same faces in the same order; where a side has more models than the
     others its first ones are used, so no score may order them. `groups`: (N,) identities, "" where unknown: whole
-    groups are drawn and swapped. The numbers depend on `seed`, not on `workers` (threads). DataError where the sides' truths differ, ConfigError for fewer than two sides.
+    groups are drawn and swapped. The numbers depend on `seed`, not on `workers` (threads). DataError where the sides'
+    truths differ, ConfigError for fewer than two sides.
     """
     _require_same_truth(sides)
     procedures = min(map(len, sides.values())) >= FEWEST_SEEDS

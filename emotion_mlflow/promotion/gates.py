@@ -45,7 +45,7 @@ class Contest:
     bound: float
     """Lower one-sided 95 % bound of the difference."""
     p: float
-    """Two-sided, of the paired permutation test."""
+    """Two-sided: the larger of the paired permutation test's and the bootstrap's."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from emotion_mlflow.comparison.values import Cell
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.plots.comparison import Picture
-from emotion_mlflow.report.files import SCHEMA, require_folder, to_csv, write_report
+from emotion_mlflow.report.files import SCHEMA, require_folder, to_csv, to_json, write_report
 
 FORMS = ["report.html", "report.md", "comparison.json", "table.csv"]
 
@@ -88,11 +88,31 @@ def test_the_schema_refuses_what_is_not_a_comparison(comparison, tmp_path):
     assert sorted(schema_faults(answer)) == ["'p' is a required property", "5 is not of type 'string', 'null'"]
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda answer: answer,
+        lambda answer: answer["models"][0],
+        lambda answer: answer["rows"][0],
+        lambda answer: answer["rows"][0]["values"]["resnet50"],
+        lambda answer: answer["diagnosis"][0],
+        lambda answer: answer["recommendations"][0],
+        lambda answer: answer["disagreements"][0],
+    ],
+    ids=["top", "model", "row", "cell", "diagnosis", "recommendation", "disagreement"],
+)
+def test_the_schema_refuses_a_key_it_does_not_know(comparison, place):
+    answer = json.loads(to_json(comparison))
+    place(answer)["more"] = 1
+    (fault,) = schema_faults(answer)
+    assert "'more' was unexpected" in fault
+
+
 def test_what_is_not_defined_is_null_in_json(comparison, tmp_path):
     first = replace(comparison.rows[0], values={name: Cell(value=math.nan) for name in comparison.names})
     write_report(tmp_path / "report", replace(comparison, rows=(first,)), {})
     answer = json.loads((tmp_path / "report" / "comparison.json").read_text())
-    assert answer["rows"][0]["values"]["resnet50"] == {"value": None, "low": None, "high": None}
+    assert answer["rows"][0]["values"]["resnet50"] == {"value": None, "low": None, "high": None, "bounds": None}
     assert schema_faults(answer) == []
 
 
