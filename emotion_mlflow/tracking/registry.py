@@ -22,6 +22,22 @@ REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 
 PAGE = 500
 
+TAGS = (
+    "backbone",
+    "recipe",
+    "rng_seed",
+    "split_seed",
+    "config_digest",
+    "selected_on_test",
+    "data_name",
+    "weights",
+    "weights_digest",
+    "test_digest",
+    "tasks",
+    "selection_score",
+)
+"""Of a version, and of the run that made it."""
+
 ARTIFACT = "model"
 NETWORK_FILE, CARD_FILE = "network.keras", "card.json"
 
@@ -56,6 +72,34 @@ def version_of(run_id: str, name: str) -> str | None:
     with told(f"the versions of run {run_id}"):
         found = mlflow.MlflowClient().search_model_versions(f"run_id = '{run_id}'")
     return next((str(version.version) for version in found if version.name == name), None)
+
+
+def register_finished(run_id: str, name: str) -> str:
+    """Makes a finished training's logged model a version of `name`, as the training would have; its number.
+
+    ModelError where the run has no model.
+    """
+    client = mlflow.MlflowClient()
+    with told(f"a version of {name}"):
+        run = client.get_run(run_id)
+        place = [run.info.experiment_id]
+        model = next(iter(client.search_logged_models(place, filter_string=f"source_run_id = '{run_id}'")), None)
+        if model is None:
+            raise ModelError("the run's logged model", got="none", where=f"run {run_id}")
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = client.create_model_version(
+            name,
+            source=f"models:/{model.model_id}",
+            run_id=run_id,
+            tags={key: run.data.tags[key] for key in TAGS if key in run.data.tags},
+            model_id=model.model_id,
+            await_creation_for=0,
+        )
+    return str(version.version)
 
 
 def find(uri: str) -> Version:
