@@ -25,7 +25,7 @@ from emotion_mlflow.promotion.reload import reload
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import registry, stored
 
-TEST = "predictions/test.parquet"
+TEST, TRAIN = "predictions/test.parquet", "predictions/train.parquet"
 
 ABSENT = (ConfigError, DataError, ModelError, TrackingError)
 """What makes a figure missing. Not Stopped: who stops a promotion gets no verdict."""
@@ -86,6 +86,7 @@ def _champion(
 ) -> tuple[Champion, pd.DataFrame | None]:
     """The champion, tested against the version; and its new predictions where it had to be scored again."""
     rescored: pd.DataFrame | None = None
+    left_out = 0
     digest = version.tags.get("test_digest", "")
     if champion.tags.get("test_digest") == digest:
         theirs = _stored_answers(champion.run_id)
@@ -93,7 +94,11 @@ def _champion(
         reporter.note(f"version {champion.number} was scored on other test faces: scoring it on the candidate's")
         made = _rescore(champion, version, run.params.get("data.data_format", AUTO), cache_dir, reporter)
         rescored = None if isinstance(made, Missing) else made
-        theirs = made if isinstance(made, Missing) else _answered(made)
+        unseen = made if isinstance(made, Missing) else _unseen(made, champion)
+        theirs = unseen if isinstance(unseen, Missing) else _answered(unseen)
+        if rescored is not None and isinstance(theirs, Answered) and isinstance(answered, Answered):
+            left_out = len(rescored) - len(theirs.ids)
+            answered = answered.only(theirs.ids)
     reporter.stage("testing the difference")
     contests: list[Contest] | Missing
     if isinstance(answered, Missing):
@@ -110,7 +115,17 @@ def _champion(
         cost: Cost | Missing = _cost(stored.read_run(champion.run_id))
     except ABSENT as error:
         cost = Missing(str(error))
-    return Champion(version=champion.number, cost=cost, contests=contests), rescored
+    return Champion(version=champion.number, cost=cost, contests=contests, left_out=left_out), rescored
+
+
+def _unseen(rescored: pd.DataFrame, champion: registry.Version) -> pd.DataFrame | Missing:
+    """Without the pictures that the champion was trained on, which it would answer far too well."""
+    try:
+        learnt = stored.read_table(champion.run_id, TRAIN)["content_hash"]
+    except ABSENT as error:
+        return Missing(f"which faces it was trained on is not known: {error}")
+    unseen = rescored[~rescored["content_hash"].isin(learnt)]
+    return unseen if len(unseen) else Missing(f"it was trained on all {len(rescored)} of the candidate's test faces")
 
 
 def _rescore(

@@ -24,6 +24,14 @@ class Answered:
     """(N,) str; identities likewise, "" where unknown."""
     identities: np.ndarray
 
+    def only(self, ids: np.ndarray) -> "Answered":
+        """The answers to these faces."""
+        kept = np.isin(self.ids, ids)
+        fields: dict[str, Any] = {
+            name: None if values is None else values[kept] for name, values in vars(self.answers).items()
+        }
+        return Answered(answers=Answers(**fields), ids=self.ids[kept], identities=self.identities[kept])
+
 
 def deciding(answers: Answers) -> tuple[str, ...]:
     """The metrics of the selection score: macro F1; without expression the CCCs; without those the landmark error."""

@@ -86,6 +86,8 @@ class Champion:
     cost: Cost | Missing
     contests: Sequence[Contest] | Missing
     """One for macro F1; without expression one for the CCC of each affect task, without those one for landmarks."""
+    left_out: int = 0
+    """Test faces that the champion was trained on: the contest is without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +169,8 @@ def _against_champion(facts: Facts, limits: Limits) -> Gate:
         return _missing(name, limits.alpha, champion.contests)
     contests = champion.contests
     told = "; ".join(_told(one) for one in contests)
+    if champion.left_out:
+        told += f"; without {champion.left_out} test faces that version {champion.version} was trained on"
     if all(one.difference > 0 and one.p <= limits.alpha for one in contests):
         # several metrics: all of them must be better (intersection-union test, Berger 1982), which needs no correction
         why = f"better than version {champion.version}: {told}"

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -14,6 +15,7 @@ from emotion_mlflow.cli.progress import PlainReporter
 from emotion_mlflow.errors import ConfigError, DataError, ModelError
 from emotion_mlflow.jobs.comparison import CompareRequest, compare
 from emotion_mlflow.labels import EXPRESSIONS
+from emotion_mlflow.plots.faces import THUMBNAIL_SIDE
 from emotion_mlflow.report.files import SCHEMA
 from emotion_mlflow.tracking import registry, runs
 
@@ -296,6 +298,43 @@ def test_versions_without_our_tags_are_counted_not_passed_over(add, store, tmp_p
     client.create_model_version("emotion", f"{Path(tmp_path)}/model", client.get_model_version("emotion", "1").run_id)
     outcome = compare(asked(store, tmp_path), PlainReporter())
     assert "1 versions of emotion carry no tags of ours and were left out" in outcome.comparison.warnings
+
+
+@pytest.fixture
+def pictures(monkeypatch):
+    """The faces of the hand-made runs, of people, as a set that can be read; which sizes were asked for."""
+    asked_for = []
+
+    def load(part, *, image_size, cache_dir):
+        asked_for.append(image_size)
+        return np.zeros((len(part), image_size, image_size, 3), np.uint8)
+
+    table = pd.DataFrame({"id": [f"{row:03d}" for row in range(FACES)]})
+    people = SimpleNamespace(table=table, drawn=False, rows=lambda keep: list(keep))
+    monkeypatch.setattr("emotion_mlflow.data.sets.open_set", lambda data, **fields: people)
+    monkeypatch.setattr("emotion_mlflow.data.pixels.load_pixels", load)
+    return asked_for
+
+
+@pytest.mark.parametrize(
+    ("show_faces", "address", "shown"),
+    [
+        ("auto", "", True),
+        ("auto", "http://host", False),
+        ("none", "", False),
+        ("thumbnails", "http://host", True),
+    ],
+)
+def test_faces_of_people_are_shown_as_allowed_and_never_larger_than_thumbnails(
+    add, store, tmp_path, monkeypatch, pictures, show_faces, address, shown
+):
+    add("resnet50", right=0.9)
+    add("efficientnetb0", right=0.3)
+    connect = runs.connect
+    monkeypatch.setattr(runs, "connect", lambda uri: address or connect(uri))
+    compare(asked(store, tmp_path, show_faces=show_faces), PlainReporter())
+    assert (tmp_path / "out" / "figures" / "disagreements.png").exists() is shown
+    assert pictures == ([THUMBNAIL_SIDE] if shown else [])
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,8 @@ def add(client, name, here):
         folder.mkdir(parents=True)
         if changed.get("predictions", True):
             predictions(right=right, seed=seed).to_parquet(folder / "test.parquet")
+        if "learnt" in changed:
+            pd.DataFrame({"content_hash": changed["learnt"]}).to_parquet(folder / "train.parquet")
         if model:
             model[1].to_parquet(folder / "check.parquet")
         client.log_artifacts(run.run_id, str(folder.parent))
@@ -204,6 +206,48 @@ def test_a_champion_without_predictions_fails_the_gate_and_is_named(client, name
     one = gate(ask(version=str(add(right=0.9))), "better_than_champion")
     assert not one.passed
     assert one.why.startswith("cannot be judged: of the champion: expected a run that logged predictions/test.parquet")
+
+
+@pytest.fixture
+def rescored(monkeypatch):
+    """The champion is right on every face it was trained on, 00 to 191, and on none of the others."""
+    table = predictions(right=1.0, seed=0)
+    table["content_hash"] = table["id"]
+    wrong = predictions(right=0.0, seed=0)
+    late = slice(192, None)
+    names = [name for name in table if name.startswith("probability_")]
+    table.loc[late, names] = wrong.loc[late, names]
+    monkeypatch.setattr("emotion_mlflow.jobs.promotion_facts._rescore", lambda *told: table)
+    return table
+
+
+def test_faces_that_the_champion_was_trained_on_are_left_out_of_the_contest(client, name, add, ask, rescored):
+    learnt = rescored["id"][:192].tolist()
+    client.set_registered_model_alias(name, "champion", add(digest="bbbb", learnt=learnt))
+    one = gate(ask(version=str(add(right=0.7))), "better_than_champion")
+    assert one.passed
+    assert "without 192 test faces that version 1 was trained on" in one.why
+    assert "against 0.000" in one.why
+
+
+@pytest.mark.parametrize(
+    ("learnt", "words"),
+    [
+        (
+            {"learnt": [f"face{row:03d}" for row in range(FACES)]},
+            "it was trained on all 256 of the candidate's test faces",
+        ),
+        ({}, "which faces it was trained on is not known: expected a run that logged predictions/train.parquet"),
+    ],
+    ids=["all", "not known"],
+)
+def test_a_champion_that_cannot_be_scored_on_unseen_faces_fails_the_gate(
+    client, name, add, ask, rescored, learnt, words
+):
+    client.set_registered_model_alias(name, "champion", add(digest="bbbb", **learnt))
+    one = gate(ask(version=str(add(right=0.7))), "better_than_champion")
+    assert not one.passed
+    assert words in one.why
 
 
 def test_other_limits_decide_and_are_logged(client, name, add, ask, here):
