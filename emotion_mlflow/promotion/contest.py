@@ -26,11 +26,8 @@ class Answered:
 
     def only(self, ids: np.ndarray) -> "Answered":
         """The answers to these faces."""
-        kept = np.isin(self.ids, ids)
-        fields: dict[str, Any] = {
-            name: None if values is None else values[kept] for name, values in vars(self.answers).items()
-        }
-        return Answered(answers=Answers(**fields), ids=self.ids[kept], identities=self.identities[kept])
+        kept = np.flatnonzero(np.isin(self.ids, ids))
+        return Answered(answers=self.answers.rows(kept), ids=self.ids[kept], identities=self.identities[kept])
 
 
 def deciding(answers: Answers) -> tuple[str, ...]:

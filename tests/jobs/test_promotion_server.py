@@ -19,7 +19,7 @@ AT_ONCE = 8
 
 @pytest.fixture
 def contested(trained_on_server, server, tmp_path):
-    """A champion that answers as the trained network and is twice as large; twice the trained one, to take its place."""
+    """A champion that answers as the trained network and is twice as large, and two rivals for its place: that one."""
     client = mlflow.MlflowClient(server)
     known = client.get_model_version("emotion", "1")
     client.create_registered_model("contested")
