@@ -30,7 +30,7 @@ class EmotionError(Exception):
 
 def without_password(text: str) -> str:
     """The text with the password of every address in it left out: `https://user@host`."""
-    return re.sub(r"(://[^/:@\s]*):[^/@\s]*@", r"\1@", text)
+    return re.sub(r"(://[^/:@\s]*):[^/\s]*@", r"\1@", text)
 
 
 _LONGEST = 1000  # characters of what came, or of where

@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from emotion_mlflow.cli.options import COMPARE, with_options
-from emotion_mlflow.errors import without_password
 
 
 @click.command("compare")
@@ -36,20 +35,20 @@ def command(as_json: bool, **flags: Any) -> None:
 
 
 def show_comparison(outcome: Any, *, as_json: bool) -> None:
-    """The one JSON object, or the tables and where the report is."""
-    from emotion_mlflow.cli import terminal
-
-    if as_json:
-        terminal.show(outcome.to_dict())
-        return
+    """The one JSON object, or the tables; and where the report is, beside JSON on stderr."""
     from rich.console import Console
 
+    from emotion_mlflow.cli import terminal
+    from emotion_mlflow.cli.tables import say
     from emotion_mlflow.report.terminal import show
 
-    console = Console()
-    show(console, outcome.comparison)
-    console.print(f"report: {outcome.report}", highlight=False, soft_wrap=True)
-    console.print(f"run {outcome.run_id} in {without_password(outcome.tracking_uri)}", highlight=False, soft_wrap=True)
+    console = Console(stderr=as_json)
+    if as_json:
+        terminal.show(outcome.to_dict())
+    else:
+        show(console, outcome.comparison)
+    say(console, f"report: {outcome.report}")
+    say(console, f"run {outcome.run_id} in {outcome.tracking_uri}")
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -20,7 +20,9 @@ def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
     requests = [_request(backbone.strip(), epochs, flags) for backbone in backbones.split(",")]
     for request in requests:
         request.check()
+    asked = _comparison_of(requests) if len(requests) > 1 else None
     with terminal.working() as watcher:
+        from emotion_mlflow.jobs.comparison import compare
         from emotion_mlflow.jobs.evaluation import evaluate
         from emotion_mlflow.jobs.request import EvaluateRequest
         from emotion_mlflow.jobs.training import train
@@ -36,7 +38,7 @@ def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
                 command=request.command,
             )
             outcomes.append(evaluate(asked, watcher))
-        compared = _compare(requests, watcher) if len(requests) > 1 else None
+        compared = compare(asked, watcher) if asked else None
     if as_json:
         comparison = compared.to_dict() if compared else None
         terminal.show({"runs": [outcome.to_dict() for outcome in outcomes], "comparison": comparison})
@@ -44,8 +46,9 @@ def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
         _show(outcomes, compared)
 
 
-def _compare(requests: list[Any], watcher: Any) -> Any:
-    from emotion_mlflow.jobs.comparison import CompareRequest, compare
+def _comparison_of(requests: list[Any]) -> Any:
+    """What is compared at the end, checked at the start."""
+    from emotion_mlflow.jobs.comparison import CompareRequest
 
     first = requests[0]
     asked = CompareRequest(
@@ -56,7 +59,8 @@ def _compare(requests: list[Any], watcher: Any) -> Any:
         cache_dir=first.cache_dir,
         command=first.command,
     )
-    return compare(asked, watcher)
+    asked.check()
+    return asked
 
 
 def _request(backbone: str, epochs: int, flags: dict[str, Any]) -> Any:
@@ -72,10 +76,10 @@ def _show(outcomes: list[Any], compared: Any) -> None:
 
     from emotion_mlflow.cli import terminal
     from emotion_mlflow.cli.compare import show_comparison
-    from emotion_mlflow.cli.tables import score_table
+    from emotion_mlflow.cli.tables import say, score_table
 
     console = Console()
     console.print(score_table(outcomes))
     if compared:
         show_comparison(compared, as_json=False)
-    console.print(terminal.where_to_look(outcomes[0].tracking_uri), highlight=False, soft_wrap=True)
+    say(console, terminal.where_to_look(outcomes[0].tracking_uri))

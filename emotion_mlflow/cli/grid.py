@@ -158,16 +158,13 @@ def _show(outcome: Any, comparison: Any, *, as_json: bool) -> None:
 
     from emotion_mlflow.cli.compare import show_comparison
     from emotion_mlflow.cli.grid_progress import outcome_table
+    from emotion_mlflow.cli.tables import say
 
     console = Console()
     console.print(outcome_table(outcome.cells))
     if comparison:
         show_comparison(comparison, as_json=False)
-    console.print(
-        f"grid: run {outcome.parent_run_id} in {without_password(outcome.tracking_uri)}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(console, f"grid: run {outcome.parent_run_id} in {without_password(outcome.tracking_uri)}")
 
 
 def _params(flags: dict[str, Any]) -> dict[str, object]:

@@ -4,7 +4,7 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import click
@@ -19,6 +19,7 @@ class PlainTable:
 
     def __init__(self) -> None:
         self.cells: list[Any] = []
+        self.finished: Collection[str] = ()
         self.outcomes: list[Any] = []
         self.current: Any = None
         self.begun = 0.0
@@ -26,10 +27,11 @@ class PlainTable:
         self.first_epoch = 0
         """Of those the current cell has told: a resumed one does not begin with 1."""
 
-    def planned(self, cells: Sequence[Any]) -> None:
+    def planned(self, cells: Sequence[Any], *, finished: Collection[str] = ()) -> None:
         """See Watcher."""
-        self.cells = list(cells)
-        self.say(f"grid of {len(cells)} cells")
+        self.cells, self.finished = list(cells), finished
+        there = f", {len(finished)} finished before" if finished else ""
+        self.say(f"grid of {len(cells)} cells{there}")
 
     def started(self, cell: Any, *, resumed: str) -> None:
         """See Watcher."""
@@ -66,7 +68,8 @@ class PlainTable:
 
     def seconds_left(self) -> float | None:
         """About how long the rest takes; None before anything is known."""
-        waiting = self.cells[len(self.outcomes) + (self.current is not None) :]
+        rest = self.cells[len(self.outcomes) + (self.current is not None) :]
+        waiting = [cell for cell in rest if cell.digest not in self.finished]
         trained = [one for one in self.outcomes if one.status == "finished"]
         elapsed = time.monotonic() - self.begun if self.current is not None else 0.0
         return seconds_left(trained, self.current, waiting, elapsed=elapsed, share=self._share())
@@ -93,9 +96,9 @@ class LiveTable(PlainTable):
         self.live = Live(console=self.console, get_renderable=self.draw, refresh_per_second=2, transient=True)
         self.last = ""
 
-    def planned(self, cells: Sequence[Any]) -> None:
+    def planned(self, cells: Sequence[Any], *, finished: Collection[str] = ()) -> None:
         """See Watcher."""
-        super().planned(cells)
+        super().planned(cells, finished=finished)
         self.live.start()
 
     def started(self, cell: Any, *, resumed: str) -> None:

@@ -195,7 +195,7 @@ COMPARE = (
         name="test_digest",
         kind=str,
         default="",
-        help="First digits of the test faces' digest; empty: the newest faces that all backbones were scored on.",
+        help="First digits of the test faces' digest, or DIGEST:TASKS; empty: the newest that all were scored on.",
     ),
     Option(name="out", kind=str, default="comparison", help="Folder that the report is written to."),
     _MODEL_NAME,

@@ -59,7 +59,7 @@ def _gate_table(decision: Any) -> Any:
     from rich.text import Text
 
     title = f"{decision.model_name}/{decision.version} for @{decision.alias}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     for name, justify in (
         ("gate", "left"),
         ("figure", "right"),

@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Tables and lines for the terminal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +23,11 @@ def score_table(outcomes: Sequence[Any]) -> Table:
         if any(cells):
             table.add_row(name, *cells)
     return table
+
+
+def say(console: Any, line: str) -> None:
+    """One line as it is: what stands in brackets in a folder's name is no markup, and nothing is wrapped."""
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _cell(scores: dict[str, float], split: str, name: str) -> str:

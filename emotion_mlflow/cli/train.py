@@ -7,6 +7,7 @@ import click
 
 from emotion_mlflow.cli.options import AUTO, TRAIN, with_options
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.recipes import VALIDATED_ON_TEST
 
 FIELDS = {
     "epochs": "training.epochs",
@@ -79,6 +80,10 @@ def settings_of(texts: tuple[str, ...]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError("section.name=value", got=text, where="--set")
+        if name == "data.selected_on_test":
+            raise ConfigError(
+                f"--recipe {VALIDATED_ON_TEST}, which alone chooses on the test faces", got=name, where="--set"
+            )
         settings[name] = value
     return settings
 
@@ -115,7 +120,7 @@ def show_outcome(outcome: Any, *, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from emotion_mlflow.cli.tables import score_table
+    from emotion_mlflow.cli.tables import say, score_table
 
     console = Console()
     console.print(score_table([outcome]))
@@ -124,5 +129,5 @@ def show_outcome(outcome: Any, *, as_json: bool) -> None:
         if outcome.model_version
         else "not registered"
     )
-    console.print(f"run {outcome.run_id}, {version}, {outcome.seconds:.0f} s", highlight=False)
-    console.print(terminal.where_to_look(outcome.tracking_uri), highlight=False, soft_wrap=True)
+    say(console, f"run {outcome.run_id}, {version}, {outcome.seconds:.0f} s")
+    say(console, terminal.where_to_look(outcome.tracking_uri))

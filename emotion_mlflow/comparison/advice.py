@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from emotion_mlflow.comparison.diagnosis import collapse, predicted_shares
 from emotion_mlflow.comparison.material import Material
-from emotion_mlflow.comparison.values import NO_WINNER, Advice, Row
+from emotion_mlflow.comparison.values import NO_WINNER, Advice, Row, p_value
 
 CLEARLY_CHEAPER = 1.25
 """Factor from which a cost is worth a sentence."""
@@ -24,7 +24,9 @@ COST_WORDS = {
 def advise(rows: Sequence[Row], materials: Mapping[str, Sequence[Material]]) -> tuple[Advice, ...]:
     """`Choose` and `avoid` for each side; where nothing separates them, one line that says so."""
     names = list(materials)
-    found = [*_winners(rows), *_collapsed(materials), *_cheaper(rows, names), *_faults(rows, names)]
+    one_machine = len({one.machine for versions in materials.values() for one in versions}) == 1
+    costs = [metric for metric in COST_WORDS if one_machine or metric != "latency_ms"]
+    found = [*_winners(rows), *_collapsed(materials), *_cheaper(rows, names, costs), *_faults(rows, names)]
     if not any(row.winner not in (None, NO_WINNER) for row in rows):
         found.append(_nothing_separates(rows, names))
     return tuple(found)
@@ -40,26 +42,29 @@ def _winners(rows: Sequence[Row]) -> Iterator[Advice]:
         yield Advice(
             side=side,
             kind="choose",
-            text=f"Choose {side} if {labels} matters: a paired test finds it better there.",
+            text=f"Choose {side} if {labels} matters: it was tested and found better there.",
             figure="; ".join(map(_figure, theirs)),
         )
 
 
 def _collapsed(materials: Mapping[str, Sequence[Material]]) -> Iterator[Advice]:
     for name, versions in materials.items():
-        told = [text for one in versions if (text := collapse(one)) is not None]
-        shares = predicted_shares(versions[0])
-        if told and shares is not None:
-            yield Advice(
-                side=name,
-                kind="avoid",
-                text=f"Avoid {name} because it collapsed: {len(told)} of {len(versions)} versions did; one {told[0]}.",
-                figure=f"largest share of one answer on test faces {shares.max():.3f}",
-            )
+        told = [(one, text) for one in versions if (text := collapse(one)) is not None]
+        if not told:
+            continue
+        (first, text), shares = told[0], predicted_shares(told[0][0])
+        which = first.candidate.name
+        yield Advice(
+            side=name,
+            kind="avoid",
+            text=f"Avoid {name} because it collapsed: {len(told)} of {len(versions)} versions did; {which} {text}.",
+            figure=f"{which}: largest share of one answer on test faces {0.0 if shares is None else shares.max():.3f}",
+        )
 
 
-def _cheaper(rows: Sequence[Row], names: Sequence[str]) -> Iterator[Advice]:
-    for metric, (sentence, figures) in COST_WORDS.items():
+def _cheaper(rows: Sequence[Row], names: Sequence[str], metrics: Sequence[str]) -> Iterator[Advice]:
+    for metric in metrics:
+        sentence, figures = COST_WORDS[metric]
         row = next((row for row in rows if row.metric == metric), None)
         if row is None:
             continue
@@ -103,11 +108,11 @@ def _below(value: object) -> bool:
 def _nothing_separates(rows: Sequence[Row], names: Sequence[str]) -> Advice:
     tested = [row for row in rows if row.primary and row.p_corrected is not None]
     least = min(tested, key=lambda row: row.p_corrected or 0.0, default=None)
-    figure = (
-        f"smallest corrected p of {len(tested)} primary rows: {least.name} {least.p_corrected:.3f}" if least else ""
-    )
+    figure = f"0 of {sum(row.primary for row in rows)} primary rows could be tested"
+    if least is not None:
+        figure = f"smallest corrected p of {len(tested)} primary rows: {least.name} {p_value(least.p_corrected)}"
     text = f"No quality figure tells {' and '.join(names)} apart on these faces: choose by cost, or train more seeds."
-    return Advice(side="", kind="none", text=text, figure=figure or "no primary row could be tested")
+    return Advice(side="", kind="none", text=text, figure=figure)
 
 
 def _figure(row: Row) -> str:
@@ -119,5 +124,5 @@ def _figure(row: Row) -> str:
     first, second = row.between or ("", "")
     return (
         f"{row.name} {first} {cell(first)}, {second} {cell(second)}; difference {row.difference:.3f} "
-        f"[{row.low:.3f}, {row.high:.3f}], corrected p {row.p_corrected:.4f}"
+        f"[{row.low:.3f}, {row.high:.3f}], corrected p {p_value(row.p_corrected)}"
     )

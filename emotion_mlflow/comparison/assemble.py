@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from emotion_mlflow.comparison.advice import advise
+from emotion_mlflow.comparison.classes import RESAMPLES as CLASS_RESAMPLES
 from emotion_mlflow.comparison.diagnosis import diagnose
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.rows import make_rows
@@ -33,7 +34,7 @@ def assemble(
     now: datetime.datetime,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """The whole comparison; every side's versions were scored on the same faces, best validated first.
+    """The whole comparison; every side's versions were scored on the same faces, in order of their seeds.
 
     DataError where the stored predictions are not of the same faces.
     """
@@ -49,7 +50,7 @@ def assemble(
         groups=first.identities,
         resamples=resamples,
     )
-    rows = make_rows(materials, paired, seed=seed, resamples=min(resamples, 2000), repeats=repeats)
+    rows = make_rows(materials, paired, seed=seed, resamples=min(resamples, CLASS_RESAMPLES), repeats=repeats)
     return Comparison(
         sides=tuple(describe(name, versions, used=paired.used[name]) for name, versions in materials.items()),
         data_name=first.candidate.data_name,
@@ -101,7 +102,7 @@ def _faces(one: Material) -> str:
 
 
 def disagreements(materials: Mapping[str, Sequence[Material]]) -> list[Disagreement]:
-    """The faces on which the first two sides' best validated versions differ most, by total variation distance."""
+    """The faces on which the first two sides' first versions differ most, by total variation distance."""
     sides = [(name, versions[0]) for name, versions in materials.items()][:2]
     given = [one.answers.probabilities for _, one in sides]
     if any(each is None for each in given) or len(sides) < 2:

@@ -13,6 +13,9 @@ from emotion_mlflow.metrics.expression import predicted_labels
 from emotion_mlflow.metrics.resampling import count_chunks
 from emotion_mlflow.metrics.uncertainty import interval
 
+RESAMPLES = 2000
+"""Of the bootstrap behind each expression's interval, at most: rows that only describe."""
+
 
 def class_rows(section: str, used: Mapping[str, Sequence[Material]], *, seed: int, resamples: int) -> list[Row]:
     """A row an expression; with two sides also their difference with its interval."""
@@ -56,8 +59,9 @@ def _cell(value: float, draws: np.ndarray) -> Cell:
     if not np.isfinite(value):
         return Cell(value=None)
     bounds = interval(draws, float(value))
-    known = np.isfinite(bounds.low)
-    return Cell(value=float(value), low=bounds.low if known else None, high=bounds.high if known else None)
+    if not np.isfinite(bounds.low):
+        return Cell(value=float(value))
+    return Cell(value=float(value), low=bounds.low, high=bounds.high, bounds="interval95")
 
 
 def _class_f1(material: Material, counts: np.ndarray) -> np.ndarray:

@@ -9,28 +9,34 @@ import pandas as pd
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import Finding
 from emotion_mlflow.labels import EXPRESSIONS
+from emotion_mlflow.metrics.expression import kappa as kappa_of_answers
+from emotion_mlflow.metrics.expression import predicted_labels
 
-COLLAPSED_SHARE = 0.9
-"""Share of faces with one and the same answer from which a model is called collapsed."""
+COLLAPSED_SHARE = 0.5
+"""Share of faces with one and the same answer above which a model that is no better than chance is called collapsed."""
 UNUSED_SHARE = 0.005
 """Share of faces below which an expression counts as never answered; more than half of them: collapsed."""
 ONE_CLASS_F1 = 0.06
 """Macro F1 of 8 classes that a constant answer does not pass: 2 p / (1 + p) / 8 for a class of share p up to .3."""
 LEARNT = 0.3
-"""Training accuracy from which chance on validation faces is a collapse, and not a training that has not begun."""
+"""Training accuracy from which chance on validation faces in the last epoch is a collapse, and not a slow beginning."""
 CHANCE_KAPPA = 0.02
 """Agreement with the truth that is no better than a constant answer's."""
 OVERFITTING_GAP = 0.15
 """Training accuracy above validation accuracy."""
 DIVERGED_FACTOR = 2.0
 """Last validation loss over the lowest one."""
+TRAINING_ROSE = 1.2
+"""Last training loss over the lowest one from which the training itself diverged, and did not overfit."""
 STILL_RISING = 0.01
 """Gain of the watched score over the last quarter of the epochs from which a training had not converged."""
 
 
 def diagnose(side: str, material: Material) -> list[Finding]:
     """Every finding about one version; `healthy` where there is none but learning-rate steps and early stopping."""
-    found = [*_collapse(material), *_divergence(material), *_overfitting(material), *_convergence(material)]
+    found = [*_collapse(material), *_risen(material), *_overfitting(material), *_convergence(material)]
+    if not len(material.history):
+        found.append(("not_diagnosed", "not diagnosed: the run has no history"))
     found = found or [("healthy", "learnt without a fault that its history shows")]
     found += [*_rate_steps(material), *_early_stop(material)]
     return [Finding(side=side, version=material.candidate.name, kind=kind, text=text) for kind, text in found]
@@ -49,9 +55,9 @@ def collapse(material: Material) -> str | None:
     shares = predicted_shares(material)
     if shares is None:
         return None
-    kappa = material.metrics.get("final/test/expression/kappa", 0.0)
+    kappa = _agreement(material)
     agrees = f"kappa {kappa:.3f}"
-    if shares.max() >= COLLAPSED_SHARE and kappa < CHANCE_KAPPA:
+    if shares.max() > COLLAPSED_SHARE and kappa < CHANCE_KAPPA:
         return f"answers {EXPRESSIONS[int(shares.argmax())]} for {shares.max():.1%} of the test faces ({agrees})"
     true = material.answers.expression_true
     present = np.bincount(true[true >= 0], minlength=len(EXPRESSIONS)) > 0
@@ -62,9 +68,20 @@ def collapse(material: Material) -> str | None:
     return f"answers nothing but {used}: {unused.sum()} of {present.sum()} expressions are never answered ({agrees})"
 
 
+def _agreement(material: Material) -> float:
+    """Cohen's kappa of the answers to the test faces."""
+    true, probabilities = material.answers.pair("expression")
+    return kappa_of_answers(true, predicted_labels(probabilities))
+
+
 def _collapse(material: Material) -> Iterator[tuple[str, str]]:
     if (told := collapse(material)) is not None:
         yield "collapsed", f"collapsed: {told}"
+    elif material.answers.probabilities is not None and _agreement(material) < CHANCE_KAPPA:
+        yield (
+            "at_chance",
+            f"at chance: its expressions agree with the truth no better (kappa {_agreement(material):.3f})",
+        )
     f1, accuracy = (
         _column(material.history, f"{name}") for name in ("val/expression/macro_f1", "val/expression/accuracy")
     )
@@ -77,17 +94,20 @@ def _collapse(material: Material) -> Iterator[tuple[str, str]]:
         )
 
 
-def _divergence(material: Material) -> list[tuple[str, str]]:
-    losses = _column(material.history, "val/loss")
+def _risen(material: Material) -> list[tuple[str, str]]:
+    """A validation loss that rose: divergence where the training loss rose with it, else overfitting."""
+    losses, learnt = (_column(material.history, f"{split}/loss") for split in ("val", "train"))
     if len(losses) < 2 or losses.min() <= 0 or losses[-1] < DIVERGED_FACTOR * losses.min():
         return []
     best = int(losses.argmin()) + 1
-    return [
-        (
-            "diverged",
-            f"diverged: validation loss {losses.min():.3g} at its lowest (epoch {best}), {losses[-1]:.3g} at the end",
-        )
-    ]
+    told = f"validation loss {losses.min():.3g} at its lowest (epoch {best}), {losses[-1]:.3g} at the end"
+    if not len(learnt) or learnt[-1] > TRAINING_ROSE * learnt.min():
+        return [("diverged", f"diverged: {told}")]
+    told += f" with a training loss of {learnt[-1]:.3g}"
+    train, val = (_column(material.history, f"{split}/expression/accuracy") for split in ("train", "val"))
+    if len(train) and len(val):
+        told += f"; accuracy there {train[-1]:.3f} on training faces, {val[-1]:.3f} on validation faces"
+    return [("overfitting", f"overfitting as it went on: {told}")]
 
 
 def _overfitting(material: Material) -> list[tuple[str, str]]:

@@ -9,6 +9,9 @@ import pandas as pd
 from emotion_mlflow.comparison.choice import Candidate
 from emotion_mlflow.metrics.suite import Answers
 
+MACHINE = ("name", "cpu", "platform", "device")
+"""Params `machine/...` by which two machines are told apart."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Material:
@@ -33,6 +36,11 @@ class Material:
         """The resolved configuration, flat."""
         sections = ("data.", "model.", "augment.", "training.")
         return {name: text for name, text in self.params.items() if name == "recipe" or name.startswith(sections)}
+
+    @property
+    def machine(self) -> str:
+        """Where it was trained and timed: timings of two machines say nothing about the models."""
+        return " ".join(filter(None, (self.params.get(f"machine/{name}", "") for name in MACHINE)))
 
     @property
     def best_epoch(self) -> int:

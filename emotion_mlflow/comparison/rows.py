@@ -11,14 +11,14 @@ from emotion_mlflow.comparison.diagnosis import rate_steps
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import NO_WINNER, Better, Cell, Row
 from emotion_mlflow.labels import TASKS
-from emotion_mlflow.metrics.paired import Paired, lower_is_better
+from emotion_mlflow.metrics.paired import Estimate, Paired, lower_is_better
 
 EFFICIENCY, LOSSES, RATES = "Training efficiency", "Losses and accuracy while training", "Learning rate"
 SCORES = {"val": "Validation faces", "test": "Test faces"}
 BEYOND, COSTS = "Not in the published report", "Cost"
 
 Materials = Mapping[str, Sequence[Material]]
-"""Side -> its versions, best validated first."""
+"""Side -> its versions, in order of their seeds."""
 
 METRIC_WORDS = {
     "accuracy": "accuracy",
@@ -45,21 +45,21 @@ EFFICIENCY_ROWS = (
     (
         "seconds_per_epoch_training",
         "cost/seconds_per_epoch_training",
-        "Time per epoch, training (s, median of {epochs})",
+        "Time per epoch, training (s, {median} {epochs})",
     ),
     (
         "seconds_per_epoch_validation",
         "cost/seconds_per_epoch_validation",
-        "Time per epoch, validation (s, median of {epochs})",
+        "Time per epoch, validation (s, {median} {epochs})",
     ),
     ("parameters", "cost/parameters", "Parameters"),
 )
 COST_ROWS = (
-    ("latency_ms", "cost/latency_ms", "Latency of one picture (ms, median of {latency} with quartiles)"),
+    ("latency_ms", "cost/latency_ms", "Latency of one picture (ms, {median} {latency}{quartiles})"),
     (
         "images_per_second_batch32",
         "cost/images_per_second_batch32",
-        "Throughput in batches of 32 (pictures/s, median of {throughput})",
+        "Throughput in batches of 32 (pictures/s, {median} {throughput})",
     ),
     ("model_file_bytes", "cost/model_file_bytes", "Model file (bytes)"),
     ("peak_memory_bytes", "cost/peak_memory_bytes", "Peak memory of the training (bytes)"),
@@ -103,9 +103,7 @@ def _tested(section: str, name: str, paired: Paired) -> Row:
     test = paired.tests[first, second][name]
     primary = name in paired.winners
     figures = {side: each[name] for side, each in paired.values.items()}
-    cells = {
-        side: Cell(value=_plain(one.value), low=_plain(one.low), high=_plain(one.high)) for side, one in figures.items()
-    }
+    cells = {side: _estimate(one) for side, one in figures.items()}
     return _score_row(
         section,
         "test",
@@ -120,6 +118,11 @@ def _tested(section: str, name: str, paired: Paired) -> Row:
         p_corrected=_plain(test.p_corrected) if primary else None,
         winner=(paired.winners[name] or NO_WINNER) if primary else None,
     )
+
+
+def _estimate(one: Estimate) -> Cell:
+    low, high = _plain(one.low), _plain(one.high)
+    return Cell(value=_plain(one.value), low=low, high=high, bounds=None if low is None else "interval95")
 
 
 def _described(section: str, split: str, name: str, used: Materials) -> Row:
@@ -177,7 +180,7 @@ def _metric_rows(
     section: str, listed: Sequence[tuple[str, str, str]], used: Materials, repeats: Mapping[str, int]
 ) -> list[Row]:
     epochs = {len(one.history) for versions in used.values() for one in versions}
-    told = {"epochs": " or ".join(map(str, sorted(epochs))) + " epochs", **repeats}
+    told = {"epochs": " or ".join(map(str, sorted(epochs))) + " epochs", **repeats, **_summed_up(used)}
     return [
         Row(
             section=section,
@@ -191,6 +194,14 @@ def _metric_rows(
         )
         for metric, logged, label in listed
     ]
+
+
+def _summed_up(used: Materials) -> dict[str, str]:
+    """How repeated timings became one figure: of one version, or of several."""
+    counts = sorted({len(versions) for versions in used.values()})
+    if counts == [1]:
+        return {"median": "median of", "quartiles": " with quartiles"}
+    return {"median": f"mean of {' or '.join(map(str, counts))} versions' medians of", "quartiles": ""}
 
 
 def _rates(used: Materials) -> Row:
@@ -207,14 +218,17 @@ def _rates(used: Materials) -> Row:
 
 
 def rates_in_words(material: Material) -> str | None:
-    """`0.001 constant`, `0.0001, 5e-05 (from epoch 12)` or `0.0003 to 3e-06, cosine`."""
+    """`0.001 constant`, `0.0001, 5e-05 (from epoch 12)` or `0.001 for 1 epoch, then 0.0003 to 3e-06, cosine`."""
     steps = rate_steps(material.history)
+    warm = int(material.params.get("training.warmup_epochs", "0"))
     if not steps:
         return None
     if len(steps) == 1:
         return f"{steps[0][1]:.3g} constant"
     if material.params.get("training.schedule") == "cosine":
-        return f"{max(rate for _, rate in steps):.3g} to {steps[-1][1]:.3g}, cosine"
+        rest = [rate for epoch, rate in steps if epoch > warm]
+        before = f"{steps[0][1]:.3g} for {warm} epoch{'s' if warm > 1 else ''}, then " if warm and rest else ""
+        return f"{before}{rest[0] if rest else steps[0][1]:.3g} to {steps[-1][1]:.3g}, cosine"
     return ", ".join(f"{rate:.3g}" + (f" (from epoch {epoch})" if epoch > 1 else "") for epoch, rate in steps)
 
 
@@ -225,7 +239,7 @@ def _cells(used: Materials, logged: str) -> dict[str, Cell]:
         cell = _spread([one.metrics.get(logged) for one in versions])
         if len(versions) == 1 and f"{logged}_low" in versions[0].metrics and "/test/" not in logged:
             bounds = (versions[0].metrics[f"{logged}_low"], versions[0].metrics[f"{logged}_high"])
-            cell = Cell(value=cell.value, low=bounds[0], high=bounds[1])
+            cell = Cell(value=cell.value, low=bounds[0], high=bounds[1], bounds="quartiles")
         cells[side] = cell
     return cells
 
@@ -236,7 +250,7 @@ def _spread(values: Sequence[float | None]) -> Cell:
         return Cell(value=None)
     if len(known) == 1:
         return Cell(value=float(known[0]))
-    return Cell(value=float(np.mean(known)), low=float(min(known)), high=float(max(known)))
+    return Cell(value=float(np.mean(known)), low=float(min(known)), high=float(max(known)), bounds="range")
 
 
 def _last(material: Material, name: str) -> float | None:

@@ -20,7 +20,7 @@ Materials = Mapping[str, Sequence[Material]]
 
 
 def describe(name: str, versions: Sequence[Material], *, used: int) -> Side:
-    """One side from its versions, best validated first."""
+    """One side from its versions, in order of their seeds."""
     first = versions[0]
     scores = [one.candidate.selection_score for one in versions]
     return Side(
@@ -73,7 +73,10 @@ def warnings(materials: Materials, *, used: Mapping[str, int]) -> list[str]:
     firsts = {name: versions[0] for name, versions in materials.items()}
     found = []
     recipes = {name: one.candidate.recipe for name, one in firsts.items()}
-    if len(set(recipes.values())) > 1:
+    if len({one.candidate.backbone for one in firsts.values()}) == 1:
+        if len(differing(materials)) > 1:
+            found.append(f"several settings differ at once: {', '.join(differing(materials))}")
+    elif len(set(recipes.values())) > 1:
         told = ", ".join(f"{name} {recipe}" for name, recipe in recipes.items())
         found.append(f"backbone and recipe are confounded: the recipes differ ({told})")
     elif differing(materials):
@@ -113,7 +116,6 @@ def _about_runs(materials: Materials) -> list[str]:
         found.append(
             f"up to {leaks:.0f} held-out faces have a near-identical picture in another split (see --drop-leaks)"
         )
-    places = {one.params.get("machine/platform", "") + one.params.get("machine/device", "") for one in everyone}
-    if len(places) > 1:
+    if len({one.machine for one in everyone}) > 1:
         found.append("timings come from different machines")
     return found

@@ -5,17 +5,27 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 NO_WINNER = "no clear winner"
+LEAST_P = 1e-4
 
 Better = Literal["higher", "lower", ""]
 
 
+def p_value(p: float | None) -> str:
+    """`0.0312`, `< 0.0001`; empty for None."""
+    if p is None:
+        return ""
+    return f"< {LEAST_P:.4f}" if p < LEAST_P else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One figure of one side; the bounds are a 95 % interval, or quartiles of a timing, or None."""
+    """One figure of one side."""
 
     value: float | str | None
     low: float | None = None
     high: float | None = None
+    bounds: Literal["interval95", "range", "quartiles"] | None = None
+    """What low and high are: a 95 % interval, least and largest of the versions, quartiles of one version's timings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +70,7 @@ class Side:
     backbone: str
     recipe: str
     versions: tuple[str, ...]
-    """`emotion/3`, best validated first."""
+    """`emotion/3`, in order of their seeds."""
     run_ids: tuple[str, ...]
     seeds: tuple[int, ...]
     used: int
@@ -83,7 +93,8 @@ class Finding:
     side: str
     version: str
     kind: str
-    """collapsed, not_converged, overfitting, diverged, learning_rate, stopped_early, healthy."""
+    """collapsed, at_chance, not_converged, overfitting, diverged, learning_rate, stopped_early, healthy, not_diagnosed.
+    """
     text: str
 
 

@@ -5,6 +5,7 @@ It never runs a model again. Used by the command line, and by `grid` and `demo` 
 
 import datetime
 import math
+import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +18,18 @@ import pandas as pd
 
 from emotion_mlflow import cache
 from emotion_mlflow.comparison.assemble import RESAMPLES, assemble
-from emotion_mlflow.comparison.choice import Candidate, candidate, choose
+from emotion_mlflow.comparison.choice import Candidate, best_validated, candidate, choose
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import Comparison
-from emotion_mlflow.config import AUTO, SHOW_FACES
+from emotion_mlflow.config import AUTO, SHOW_FACES, DataConfig
 from emotion_mlflow.errors import ConfigError, EmotionError, ModelError, without_password
 from emotion_mlflow.evaluate import read_predictions
 from emotion_mlflow.metrics.paired import lower_is_better
 from emotion_mlflow.models.facts import backbone_facts
+from emotion_mlflow.recipes import RECIPES
+from emotion_mlflow.report.files import PAGE, require_folder, write_report
+from emotion_mlflow.report.markdown import escaped
+from emotion_mlflow.report.wording import verdict
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import registry, runs, stored
 
@@ -67,6 +72,12 @@ class CompareRequest:
             raise ConfigError("two or more different ones, with commas", got=",".join(names) or "none", where=flag)
         for backbone in () if self.models else self.backbones:
             backbone_facts(backbone)
+        if self.recipe not in (AUTO, *RECIPES):
+            raise ConfigError(f"a recipe of {', '.join((AUTO, *RECIPES))}", got=self.recipe, where="--recipe")
+        for name in ("backbones", "recipe", "metric", "test_digest") if self.models else ():
+            if getattr(self, name) != getattr(CompareRequest, name):
+                raise ConfigError("nothing that chooses versions", got=f"--{name.replace('_', '-')}", where="--models")
+        require_folder(self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +91,12 @@ class CompareOutcome:
     tracking_uri: str
 
     def to_dict(self) -> dict[str, Any]:
-        """What `--json` prints: `comparison.json`, the run and the report's path."""
-        return {**self.comparison.to_dict(), "run_id": self.run_id, "report": str(self.report)}
+        """What `--json` prints: what `comparison.json` holds and nothing else."""
+        return self.comparison.to_dict()
 
 
 def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
     """Compares, writes the report to `out`, logs it to a `comparison` run, moves `@<backbone>` on the default query."""
-    from emotion_mlflow.report.files import write_report
-
     request.check()
     uri = runs.connect(request.tracking_uri)
     reporter.stage("asking the registry")
@@ -114,12 +123,16 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
         write_report(request.out, comparison, pictures, ui=without_password(uri) if uri.startswith("http") else "")
         run.log_folder(request.out)
         run.log_scores(_differences(comparison))
-        _link(run, sides)
+        _link(run, sides, comparison)
         if request.is_default:
             for backbone, versions in sides.items():
-                registry.point(request.model_name, backbone, versions[0].number)
+                best = best_validated([named.candidate for named in versions])
+                registry.point(request.model_name, backbone, str(best.number))
     return CompareOutcome(
-        run_id=run.run_id, comparison=comparison, report=request.out / "report.html", tracking_uri=run.tracking_uri
+        run_id=run.run_id,
+        comparison=comparison,
+        report=request.out / PAGE,
+        tracking_uri=without_password(run.tracking_uri),
     )
 
 
@@ -130,10 +143,6 @@ class _Named:
     candidate: Candidate
     version: registry.Version
 
-    @property
-    def number(self) -> str:
-        return self.version.number
-
 
 _Sides = Mapping[str, Sequence[_Named]]
 
@@ -141,21 +150,25 @@ _Sides = Mapping[str, Sequence[_Named]]
 def _sides(request: CompareRequest) -> tuple[_Sides, tuple[str, ...], list[str]]:
     """Side -> versions, the other groups, and what must be said of the choice."""
     if request.models:
-        return {spec: [_named(spec)] for spec in request.models}, (), []
+        named = {spec: [_named(spec)] for spec in request.models}
+        _require_different(named)
+        return named, (), []
     read = [(_candidate(version), version) for version in registry.versions(request.model_name)]
     known = {one.name: _Named(candidate=one, version=version) for one, version in read if one}
     foreign = len(read) - len(known)
     notes = [f"{foreign} versions of {request.model_name} carry no tags of ours and were left out"] if foreign else []
     candidates = [named.candidate for named in known.values()]
-    if request.metric != AUTO:
-        candidates = [_scored_by(one, request.metric) for one in candidates]
     choice = choose(
         candidates,
         backbones=request.backbones,
         recipe="" if request.recipe == AUTO else request.recipe,
         test_digest=request.test_digest,
+        score=None if request.metric == AUTO else lambda one: _scored_by(one, request.metric),
+        flags=_flags,
     )
-    sides = {name: [known[one.name] for one in versions] for name, versions in choice.sides.items()}
+    sides = {
+        name: [replace(known[one.name], candidate=one) for one in versions] for name, versions in choice.sides.items()
+    }
     return sides, choice.other_groups, notes
 
 
@@ -165,22 +178,45 @@ def _candidate(version: registry.Version) -> Candidate | None:
 
 
 def _named(spec: str) -> _Named:
-    """The version of `emotion@a`, `emotion/7` or `runs:/ID`, called as it was asked for."""
+    """The version of `emotion@a`, `emotion/7` or `runs:/ID`, under its number: an alias moves."""
     version = registry.find(spec if spec.startswith(("models:/", "runs:/")) else f"models:/{spec}")
     if not version.number:
         version = replace(version, tags=dict(stored.read_run(version.run_id).tags))
     found = _candidate(version)
     if found is None:
         raise ModelError("a version that `train` registered, with its tags", got="another", where=spec)
-    return _Named(candidate=replace(found, name=spec), version=version)
+    return _Named(candidate=found, version=version)
 
 
-def _scored_by(one: Candidate, metric: str) -> Candidate:
-    """The candidate with its validation `metric` as the selection score, higher being better."""
+def _require_different(sides: _Sides) -> None:
+    """One version under two names would be compared with itself."""
+    known: dict[str, str] = {}
+    for spec, (named,) in sides.items():
+        other = known.setdefault(named.candidate.run_id, spec)
+        if other != spec:
+            raise ConfigError("different versions", got=f"{other} and {spec}, which are the same", where="--models")
+
+
+def _scored_by(one: Candidate, metric: str) -> float:
+    """The validation `metric`, turned so that higher is better; -inf where the version has none."""
     value = stored.read_run(one.run_id).metrics.get(f"final/val/{metric}", math.nan)
     if not math.isfinite(value):
-        raise ConfigError("a validation score of every version, as expression/accuracy", got=metric, where="--metric")
-    return replace(one, selection_score=-value if lower_is_better(metric) else value)
+        return -math.inf
+    return -value if lower_is_better(metric) else value
+
+
+def _flags(one: Candidate) -> str:
+    """What a training must be told so that its version joins this one's group: faces, tasks, size, kind of weights."""
+    params = stored.read_run(one.run_id).params
+    said = {
+        name: params.get(f"data.{name}", "") for name in ("data", "data_format", "split_seed", "limit", "drop_leaks")
+    }
+    said = {name: text for name, text in said.items() if text not in ("", str(getattr(DataConfig, name)))}
+    said["image_size"] = params.get("model.image_size", "")
+    said["tasks"] = one.tasks
+    start = params.get("weights", "")
+    said["weights"] = start if start in ("imagenet", "none", "") else "FILE"
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(text)}" for name, text in said.items() if text)
 
 
 def _materials(sides: _Sides, reporter: Reporter) -> dict[str, list[Material]]:
@@ -288,9 +324,15 @@ def _differences(comparison: Comparison) -> dict[str, float]:
     return figures
 
 
-def _link(run: runs.Run, sides: _Sides) -> None:
-    """Versions name the comparison, and the run names the versions."""
+def _link(run: runs.Run, sides: _Sides, comparison: Comparison) -> None:
+    """Versions name the comparison; the run names the versions and opens with the verdict and a way to the page."""
     versions = [named.version for each in sides.values() for named in each]
-    run.set_tags({"compared_versions": ",".join(named.candidate.name for each in sides.values() for named in each)})
+    page = f"#/experiments/{run.experiment_id}/runs/{run.run_id}/artifacts/{PAGE}"
+    run.set_tags(
+        {
+            "compared_versions": ",".join(named.candidate.name for each in sides.values() for named in each),
+            "mlflow.note.content": f"{escaped(verdict(comparison))}\n\n[The whole report]({page})",
+        }
+    )
     for version in versions:
         registry.tag_version(version, {"comparison_run": run.run_id})

@@ -19,7 +19,7 @@ import pandas as pd
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
-from emotion_mlflow.errors import DataError
+from emotion_mlflow.errors import DataError, without_password
 from emotion_mlflow.evaluate import answer, load_saved, predictions_table
 from emotion_mlflow.jobs.faces import read_faces
 from emotion_mlflow.jobs.request import EvaluateRequest, Outcome
@@ -80,7 +80,7 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
         recipe=model.card["recipe"],
         seconds=time.perf_counter() - started,
         scores=scores,
-        tracking_uri=run.tracking_uri,
+        tracking_uri=without_password(run.tracking_uri),
     )
 
 

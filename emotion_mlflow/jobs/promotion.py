@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_mlflow.comparison.choice import candidate
-from emotion_mlflow.errors import EmotionError, ModelError
+from emotion_mlflow.errors import EmotionError, ModelError, TrackingError, without_password
 from emotion_mlflow.jobs.promotion_facts import Evidence, gather
 from emotion_mlflow.jobs.promotion_request import (
     Decision,
@@ -50,7 +50,8 @@ def promote(request: PromoteRequest, reporter: Reporter) -> Decision:
     tags = {"kind": "promotion", "promoted_version": f"{version.name}/{version.number}", "alias": request.to}
     with contextlib.suppress(_RefusedError), _run(request, f"promote {version.name} {version.number}", tags) as run:
         decision = _decide(request, version, limits, run, reporter)
-        _log(run, decision, limits)
+        with _afterwards(decision, reporter):
+            _log(run, decision, limits)
         if decision.refused:
             raise _RefusedError("every gate passed", got=_failed(decision), where=f"{version.name}/{version.number}")
     return _placed(decision, uri)
@@ -71,7 +72,8 @@ def rollback(request: RollbackRequest, reporter: Reporter) -> Decision:
         except aliases.LeaseTakenError as taken:
             number, current = _back(request)
             decision = _told_to_wait(request, number, current, taken, run.run_id)
-        _log(run, decision, None)
+        with _afterwards(decision, reporter):
+            _log(run, decision, None)
         if decision.refused:
             raise _RefusedError("the lease", got=_failed(decision), where=request.model_name)
     return _placed(decision, uri)
@@ -122,7 +124,8 @@ def _decide(
                 if late := _too_late(request, decision, lease):
                     return replace(decision, promoted=False, passed=False, gates=(*decision.gates, late))
                 _move(request, decision, lease)
-                _publish(request, version, decision, evidence)
+                with _afterwards(decision, reporter):
+                    _publish(request, version, decision, evidence)
         return decision
     except aliases.LeaseTakenError as taken:
         current = aliases.aliases(request.model_name).get(request.to)
@@ -217,12 +220,31 @@ def _told_to_wait(
     )
 
 
+@contextlib.contextmanager
+def _afterwards(decision: Decision, reporter: Reporter) -> Iterator[None]:
+    """Once the alias has moved, what cannot be written of it is a warning: the version is promoted all the same."""
+    try:
+        yield
+    except TrackingError as error:
+        if not decision.promoted:
+            raise
+        reporter.warn(f"@{decision.alias} is version {decision.version}, but not all could be written: {error}")
+
+
 def _move(request: PromoteRequest, decision: Decision, lease: aliases.Lease) -> None:
     """`@previous` first: whoever looks between the two moves finds both names, and the old champion under each."""
     if decision.previous:
         aliases.move(lease, request.before, decision.previous)
-    aliases.move(lease, request.to, decision.version)
-    aliases.write_entry(lease, _entry(decision, "promoted"))
+    _move_to(decision, lease, "promoted")
+
+
+def _move_to(decision: Decision, lease: aliases.Lease, kind: chain.Kind) -> None:
+    """The entry goes before the move, so that no move is without one; the history leaves out what was only begun."""
+    entry = _entry(decision, kind)
+    key = aliases.write_entry(lease, entry | {chain.BEGUN: True})
+    aliases.move(lease, decision.alias, decision.version)
+    with contextlib.suppress(TrackingError):  # the alias itself says that it was done
+        aliases.write_entry(lease, entry, key=key)
 
 
 def _back(request: RollbackRequest) -> tuple[str, str | None]:
@@ -247,8 +269,7 @@ def _move_back(request: RollbackRequest, lease: aliases.Lease, run_id: str) -> D
         passed=True,
         model_name=request.model_name,
     )
-    aliases.move(lease, request.to, number)
-    aliases.write_entry(lease, _entry(decision, "rollback"))
+    _move_to(decision, lease, "rollback")
     if current:
         aliases.move(lease, request.before, current)
     return decision
@@ -293,7 +314,7 @@ def _publish(request: PromoteRequest, version: registry.Version, decision: Decis
 
 def _log(run: runs.Run, decision: Decision, limits: Limits | None) -> None:
     """decision.json; limits as params `config/gates/...`, figures as metrics `gate/...`, the verdict as a tag."""
-    run.client.log_text(run.run_id, json.dumps(registry.jsonable(decision.to_dict()), indent=2), "decision.json")
+    run.log_text("decision.json", json.dumps(registry.jsonable(decision.to_dict()), indent=2))
     if limits is not None:
         run.log_params({f"gates/{name}": value for name, value in limits.to_dict().items()})
     figures = {f"gate/{gate.name}": gate.value for gate in decision.gates if isinstance(gate.value, float | int)}
@@ -325,4 +346,4 @@ def _failed(decision: Decision) -> str:
 def _placed(decision: Decision | None, uri: str) -> Decision:
     if decision is None:
         raise ModelError("a decision", got="none")
-    return replace(decision, tracking_uri=uri)
+    return replace(decision, tracking_uri=without_password(uri))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_mlflow import reproduce
+from emotion_mlflow.comparison.material import MACHINE
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.errors import ConfigError, DataError, ModelError, TrackingError
 from emotion_mlflow.evaluate import read_predictions
@@ -24,7 +25,7 @@ from emotion_mlflow.promotion.reload import reload
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import registry, stored
 
-TEST = "predictions/test.parquet"
+TEST, TRAIN = "predictions/test.parquet", "predictions/train.parquet"
 
 ABSENT = (ConfigError, DataError, ModelError, TrackingError)
 """What makes a figure missing."""
@@ -85,6 +86,7 @@ def _champion(
 ) -> tuple[Champion, pd.DataFrame | None]:
     """The champion, tested against the version; and its new predictions where it had to be scored again."""
     rescored: pd.DataFrame | None = None
+    left_out = 0
     digest = version.tags.get("test_digest", "")
     if champion.tags.get("test_digest") == digest:
         theirs = _stored_answers(champion.run_id)
@@ -92,7 +94,11 @@ def _champion(
         reporter.note(f"version {champion.number} was scored on other test faces: scoring it on the candidate's")
         made = _rescore(champion, version, run.params.get("data.data_format", AUTO), cache_dir, reporter)
         rescored = None if isinstance(made, Missing) else made
-        theirs = made if isinstance(made, Missing) else _answered(made)
+        unseen = made if isinstance(made, Missing) else _unseen(made, champion)
+        theirs = unseen if isinstance(unseen, Missing) else _answered(unseen)
+        if rescored is not None and isinstance(theirs, Answered) and isinstance(answered, Answered):
+            left_out = len(rescored) - len(theirs.ids)
+            answered = answered.only(theirs.ids)
     reporter.stage("testing the difference")
     contests: list[Contest] | Missing
     if isinstance(answered, Missing):
@@ -109,7 +115,17 @@ def _champion(
         cost: Cost | Missing = _cost(stored.read_run(champion.run_id))
     except ABSENT as error:
         cost = Missing(str(error))
-    return Champion(version=champion.number, cost=cost, contests=contests), rescored
+    return Champion(version=champion.number, cost=cost, contests=contests, left_out=left_out), rescored
+
+
+def _unseen(rescored: pd.DataFrame, champion: registry.Version) -> pd.DataFrame | Missing:
+    """Without the pictures that the champion was trained on, which it would answer far too well."""
+    try:
+        learnt = stored.read_table(champion.run_id, TRAIN)["content_hash"]
+    except ABSENT as error:
+        return Missing(f"which faces it was trained on is not known: {error}")
+    unseen = rescored[~rescored["content_hash"].isin(learnt)]
+    return unseen if len(unseen) else Missing(f"it was trained on all {len(rescored)} of the candidate's test faces")
 
 
 def _rescore(
@@ -144,7 +160,7 @@ def _cost(run: stored.StoredRun) -> Cost:
     return Cost(
         latency_ms=_metric(run, "cost/latency_ms"),
         file_bytes=_metric(run, "cost/model_file_bytes"),
-        machine=" ".join(run.params.get(f"machine/{each}", "") for each in ("platform", "device")).strip(),
+        machine=" ".join(filter(None, (run.params.get(f"machine/{name}", "") for name in MACHINE))),
     )
 
 

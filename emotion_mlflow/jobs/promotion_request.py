@@ -10,7 +10,7 @@ from typing import Any
 
 from emotion_mlflow import cache
 from emotion_mlflow.errors import ConfigError
-from emotion_mlflow.models.facts import backbone_facts
+from emotion_mlflow.models.facts import BACKBONES, backbone_facts
 from emotion_mlflow.promotion import chain
 from emotion_mlflow.promotion.gates import Gate
 from emotion_mlflow.promotion.limits import read_limits
@@ -41,6 +41,8 @@ class Place:
     def check(self) -> None:
         """Raises what can be known of a mistake without asking the registry."""
         good = re.fullmatch(r"[A-Za-z0-9_-]+", self.to) and not re.fullmatch(r"[vV]?\d+|latest", self.to)
+        if self.to in BACKBONES:
+            raise ConfigError("an alias that compare does not move without a gate", got=self.to, where="--to")
         if not good or self.to.split("_")[0] == PREVIOUS:
             expected = f"an alias of letters, digits, _ and - that is no version, not latest and not {PREVIOUS}"
             raise ConfigError(expected, got=self.to or "nothing", where="--to")

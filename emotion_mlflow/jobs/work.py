@@ -28,6 +28,7 @@ from emotion_mlflow.data.batches import Examples, truth_arrays
 from emotion_mlflow.data.drawing import draw_face
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
+from emotion_mlflow.errors import without_password
 from emotion_mlflow.evaluate import Scored, answer, load_saved, predictions_table, score
 from emotion_mlflow.features import compute_features
 from emotion_mlflow.jobs.faces import Faces, mean_affect, mean_shape
@@ -54,6 +55,8 @@ class Work:
     reporter: Reporter
     rows: list[dict[str, float]] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
+    earlier_seconds: float = 0.0
+    """Of the epochs that an earlier process of this run trained."""
 
     def through(self, manifest: Manifest, data_digest: str, started: float) -> Outcome:
         """All of them; the version's number is known only once the run is closed."""
@@ -84,7 +87,7 @@ class Work:
             recipe=config.recipe,
             seconds=time.perf_counter() - started,
             scores=scores,
-            tracking_uri=self.run.tracking_uri,
+            tracking_uri=without_password(self.run.tracking_uri),
         )
 
     @property
@@ -172,6 +175,7 @@ class Work:
             self.reporter.warn(f"no checkpoint under {self._checkpoints.folder}: starting again with the first one")
             return None
         self.rows = [dict(row) for row in kept.notes["history"]]
+        self.earlier_seconds = sum(row["seconds"] + row["validation_seconds"] for row in self.rows)
         self.reporter.note(f"going on after {kept.epoch} of {self.config.training.epochs} epochs")
         return kept
 
@@ -244,7 +248,9 @@ class Work:
         started: float,
     ) -> None:
         self.reporter.stage("logging artifacts")
-        self.run.log_scores({**scores, **self.timings, **_cost(fitted, parts, files[0], started)})
+        self.run.log_scores(
+            {**scores, **self.timings, **_cost(fitted, parts, files[0], started - self.earlier_seconds)}
+        )
         write_artifacts(
             folder / "artifacts",
             tables={split: predictions_table(faces.parts[split], one.answers) for split, one in scored.items()},

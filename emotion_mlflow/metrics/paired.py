@@ -88,9 +88,10 @@ def compare_sides(
 ) -> Paired:
     """Every metric of every side with its interval, and every pair of sides tested.
 
-    `sides`: name -> the models' answers for the same faces in the same order, best validated first; `groups`: (N,)
-    identities, "" where unknown: whole groups are drawn and swapped. The numbers depend on `seed`, not on `workers`
-    (threads). DataError where the sides' truths differ, ConfigError for fewer than two sides.
+    `sides`: name -> the models' answers for the same faces in the same order; where a side has more models than the
+    others its first ones are used, so no score may order them. `groups`: (N,) identities, "" where unknown: whole
+    groups are drawn and swapped. The numbers depend on `seed`, not on `workers` (threads). DataError where the sides'
+    truths differ, ConfigError for fewer than two sides.
     """
     _require_same_truth(sides)
     procedures = min(map(len, sides.values())) >= FEWEST_SEEDS

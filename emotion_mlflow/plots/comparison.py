@@ -33,7 +33,7 @@ class Compared:
 
     name: str
     answers: Answers
-    """On the test faces, of the best validated version; the same faces in the same order on every side."""
+    """On the test faces, of the side's first version; the same faces in the same order on every side."""
     histories: list[pd.DataFrame]
     """One a seed, columns as in `history.csv`."""
     best_epochs: list[int]

@@ -8,6 +8,8 @@ from typing import Any, Literal
 Kind = Literal["promoted", "rollback", "by hand"]
 
 ALIAS = "champion"
+BEGUN = "begun"
+"""Key of an entry that was written before the alias moved; it goes once it has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +51,13 @@ def history(entries: Sequence[Mapping[str, Any]], *, current: str | None) -> lis
     """Every move, oldest first, with those made by hand put where they must have happened.
 
     Between two entries somebody moved the alias if the later one's `previous` is not the earlier one's version; after
-    the last one, if `current` (the version that has the alias now; None: nobody) is not its version.
+    the last one, if `current` (the version that has the alias now; None: nobody) is not its version. A move that was
+    begun and never done is left out.
     """
     moves: list[Move] = []
     holder: str | None = None
     promoted: set[str] = set()
-    for entry in entries:
+    for entry in _done(entries, current):
         move = move_of(entry)
         if move.kind == "promoted":
             promoted.add(move.version)
@@ -66,6 +69,16 @@ def history(entries: Sequence[Mapping[str, Any]], *, current: str | None) -> lis
     if current != holder:
         moves.append(_by_hand(current, holder))
     return moves
+
+
+def _done(entries: Sequence[Mapping[str, Any]], current: str | None) -> list[Mapping[str, Any]]:
+    """Without those whose process ended between writing and moving: the alias never came to their version."""
+    after = [*(move_of(entry).previous for entry in entries[1:]), current]
+    return [
+        entry
+        for entry, holder in zip(entries, after, strict=False)
+        if not entry.get(BEGUN) or holder == move_of(entry).version
+    ]
 
 
 def now() -> str:

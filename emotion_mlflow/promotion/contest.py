@@ -24,6 +24,11 @@ class Answered:
     """(N,) str; identities likewise, "" where unknown."""
     identities: np.ndarray
 
+    def only(self, ids: np.ndarray) -> "Answered":
+        """The answers to these faces."""
+        kept = np.flatnonzero(np.isin(self.ids, ids))
+        return Answered(answers=self.answers.rows(kept), ids=self.ids[kept], identities=self.identities[kept])
+
 
 def deciding(answers: Answers) -> tuple[str, ...]:
     """The metrics of the selection score: macro F1; without expression the CCCs; without those the landmark error."""

@@ -45,7 +45,7 @@ class Contest:
     bound: float
     """Lower one-sided 95 % bound of the difference."""
     p: float
-    """Two-sided, of the paired permutation test."""
+    """Two-sided: the larger of the paired permutation test's and the bootstrap's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +86,8 @@ class Champion:
     cost: Cost | Missing
     contests: Sequence[Contest] | Missing
     """One for macro F1; without expression one for the CCC of each affect task, without those one for landmarks."""
+    left_out: int = 0
+    """Test faces that the champion was trained on: the contest is without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +169,8 @@ def _against_champion(facts: Facts, limits: Limits) -> Gate:
         return _missing(name, limits.alpha, champion.contests)
     contests = champion.contests
     told = "; ".join(_told(one) for one in contests)
+    if champion.left_out:
+        told += f"; without {champion.left_out} test faces that version {champion.version} was trained on"
     if all(one.difference > 0 and one.p <= limits.alpha for one in contests):
         # several metrics: all of them must be better (intersection-union test, Berger 1982), which needs no correction
         why = f"better than version {champion.version}: {told}"
@@ -195,7 +199,7 @@ def _told(one: Contest) -> str:
 
 
 def _cheaper(candidate: Cost, champion: Cost | Missing, limits: Limits) -> tuple[bool, str]:
-    """Whether latency or size is better by the factor, and in which words."""
+    """Whether latency or size is better by the factor and the other not as much worse, and in which words."""
     if isinstance(champion, Missing):
         return False, f"whether it is cheaper is not known: {champion.why}"
     size = _ratio("the file's size", champion.file_bytes, candidate.file_bytes)
@@ -208,6 +212,7 @@ def _cheaper(candidate: Cost, champion: Cost | Missing, limits: Limits) -> tuple
     told = [f"{factor:.2f} times {word}" for word, factor in known.items()]
     told += [factor.why for factor in factors.values() if isinstance(factor, Missing)]
     enough = any(factor >= limits.cheaper_factor for factor in known.values())
+    enough = enough and all(factor * limits.cheaper_factor >= 1 for factor in known.values())
     words = (
         f"cheaper by {limits.cheaper_factor:g} or more" if enough else f"not {limits.cheaper_factor:g} times cheaper"
     )

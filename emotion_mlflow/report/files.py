@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotion_mlflow.comparison.values import Comparison, Row
-from emotion_mlflow.errors import DataError
+from emotion_mlflow.errors import DataError, first_line
 from emotion_mlflow.report.context import Image
 from emotion_mlflow.report.markdown import render_markdown
 from emotion_mlflow.report.page import render_page
@@ -26,16 +26,32 @@ def write_report(folder: Path, comparison: Comparison, figures: Mapping[str, "Pi
     """Write `report.html`, `report.md`, `comparison.json`, `table.csv` and `figures/*.png`; the paths, in this order.
 
     A report that lies in `folder` is replaced; DataError where anything else lies there.
-    `ui`: address of MLflow's pages, for links to versions.
+    DataError where it cannot be written. `ui`: address of MLflow's pages, for links to versions.
     """
-    _require_own(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
-        written = _write(Path(made) / "new", comparison, figures, ui)
-        if folder.exists():
-            folder.rename(Path(made) / "old")
-        (Path(made) / "new").rename(folder)
+    place = folder.resolve()
+    _require_own(place)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}-") as made:
+            written = _write(Path(made) / "new", comparison, figures, ui)
+            if place.exists():
+                place.rename(Path(made) / "old")
+            (Path(made) / "new").rename(place)
+    except OSError as error:
+        raise _unwritable(error, folder) from None
     return [folder / name for name in written]
+
+
+def require_folder(folder: Path) -> None:
+    """DataError where `write_report` could not write there: known before anything is asked or tested."""
+    place = folder.resolve()
+    try:
+        _require_own(place)
+        there = next(one for one in place.parents if one.exists())
+        with tempfile.TemporaryDirectory(dir=there, prefix=".emotion-mlflow-"):
+            pass
+    except OSError as error:
+        raise _unwritable(error, folder) from None
 
 
 def to_json(comparison: Comparison) -> str:
@@ -82,7 +98,15 @@ def _save_figures(folder: Path, figures: Mapping[str, "Picture"]) -> list[Image]
     ]
 
 
+def _unwritable(error: OSError, folder: Path) -> DataError:
+    return DataError(
+        "a folder that the report can be written to", got=error.strerror or first_line(error), where=folder
+    )
+
+
 def _require_own(folder: Path) -> None:
+    if Path.cwd().is_relative_to(folder):
+        raise DataError("a folder of its own for the report", got="the working directory", where=folder)
     if not folder.exists():
         return
     if not folder.is_dir():

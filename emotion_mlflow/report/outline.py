@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emotion_mlflow.comparison.values import NO_WINNER, Cell, Comparison, Row, Side
+from emotion_mlflow.comparison.values import NO_WINNER, Cell, Comparison, Row, Side, p_value
 from emotion_mlflow.report import wording
 
 DIGEST_LETTERS = 12
@@ -130,7 +130,7 @@ def _fact(label: str, values: Sequence[str], *, marked: bool = True) -> Fact:
 def _used(side: Side) -> str:
     if side.used == len(side.versions):
         return "this version" if side.used == 1 else f"all {side.used} versions"
-    return f"{side.used} of {len(side.versions)} versions, best validated first"
+    return f"{side.used} of {len(side.versions)} versions, those of the lowest seeds"
 
 
 def _line(row: Row, published: Sequence[str], mixed: bool) -> Line:
@@ -144,7 +144,7 @@ def _line(row: Row, published: Sequence[str], mixed: bool) -> Line:
             text=wording.difference(row), bounds=wording.bounds(row, row.low, row.high, signed=True), key=row.difference
         ),
         pair=wording.pair(row) if row.difference is not None else "",
-        p=Shown(text=wording.p_value(row.p_corrected), key=row.p_corrected),
+        p=Shown(text=p_value(row.p_corrected), key=row.p_corrected),
         winner=wording.plain(row.winner or ""),
         decided=decided,
         published=tuple(_published(row, name) for name in published),

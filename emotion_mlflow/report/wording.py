@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from emotion_mlflow.comparison.classes import RESAMPLES as CLASS_RESAMPLES
 from emotion_mlflow.comparison.values import NO_WINNER, Comparison, Row
 
 OTHER_DATA = "other data"
@@ -10,7 +11,6 @@ OTHER_SPLITS = {"train": "training", "val": "validation"}
 FINE_METRICS = ("nme", "nme_box")
 """Errors of a few hundredths: a fourth digit is needed to tell two models apart."""
 MEGABYTE = 1e6
-LEAST_P = 1e-4
 
 BOUNDS_NOTE = (
     "In brackets: 95 % intervals on test faces; elsewhere the smallest and the largest of the versions, or the "
@@ -63,13 +63,6 @@ def difference(row: Row) -> str:
     return "" if row.difference is None else _signed(row, row.difference)
 
 
-def p_value(p: float | None) -> str:
-    """`0.0312`, `< 0.0001`; empty for None."""
-    if p is None:
-        return ""
-    return f"< {LEAST_P:.4f}" if p < LEAST_P else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
-
-
 def pair(row: Row) -> str:
     """Whose difference it is: `resnet50 − efficientnetb0`."""
     return " − ".join(map(plain, row.between)) if row.between else ""
@@ -109,21 +102,29 @@ def method(comparison: Comparison) -> tuple[str, ...]:
     """How it was tested, a paragraph each; docs/METRICS.md says more."""
     primary = sum(row.primary for row in comparison.rows)
     if comparison.kind == "procedures":
+        intervals = "Intervals of 95 % are Student's t, from the same variance and degrees of freedom as the test."
         test = (
             "The difference of the seeds' means is tested with a t-test whose variance adds the variance between "
             "seeds, divided by their number, to the variance that the choice of test faces brings, with "
-            "Satterthwaite's degrees of freedom."
+            "Satterthwaite's degrees of freedom. The variance over faces comes from a paired bootstrap of "
+            f"{comparison.resamples:,} resamples; where people are known, whole people are drawn."
         )
     else:
+        intervals = (
+            f"Intervals of 95 % come from a paired bootstrap of {comparison.resamples:,} resamples; where people are "
+            "known, whole people are drawn."
+        )
         test = (
             "The p-value comes from a paired permutation test: under the hypothesis that the two models are "
             "exchangeable, their answers for a person (for a face, where no identity is known) are swapped at random. "
-            "One test serves every metric."
+            "One test serves every metric. The bootstrap has to agree: of its p-value (the difference over its "
+            "bootstrap standard error) and the permutations' the larger one counts."
         )
     return (
         f"Both sides answered the same {comparison.faces:,} test faces, and every figure is computed from those stored "
-        "answers, paired by face; no model was run again. Intervals of 95 % come from a paired bootstrap of "
-        f"{comparison.resamples:,} resamples; where people are known, whole people are drawn.",
+        f"answers, paired by face; no model was run again. {intervals} Those of the F1 of single expressions come from "
+        f"a bootstrap of {min(comparison.resamples, CLASS_RESAMPLES):,} resamples. Figures on validation faces have no "
+        "interval and no test: epochs and configurations were chosen by them.",
         test,
         f"The {primary} primary rows were declared in advance, and their p-values are corrected by Holm's method, so "
         "that the chance of naming any winner where there is no difference is at most 5 %. Only a primary row can name "

@@ -7,12 +7,14 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
-from emotion_mlflow.errors import EmotionError
+from mlflow.exceptions import MlflowException
+
+from emotion_mlflow.errors import EmotionError, ModelError, first_line, without_password
 from emotion_mlflow.jobs.request import TrainRequest
 from emotion_mlflow.jobs.resume import take_up
 from emotion_mlflow.scale.cells import Cell
@@ -32,8 +34,8 @@ FILE = "grid.json"
 class Watcher(Protocol):
     """What a grid tells of its progress; the command line draws it."""
 
-    def planned(self, cells: Sequence[Cell]) -> None:
-        """These follow, in this order."""
+    def planned(self, cells: Sequence[Cell], *, finished: Collection[str] = ()) -> None:
+        """These follow, in this order; those with a digest of `finished` will be skipped."""
 
     def started(self, cell: Cell, *, resumed: str) -> None:
         """A cell is being trained; `resumed`: the run it goes on in, or ""."""
@@ -92,7 +94,10 @@ def run_grid(cells: Sequence[Cell], *, starter: Starter, watcher: Watcher, param
         grid = _Grid(run=run, starter=starter, watcher=watcher, done=done)
         run.log_params(params)
         try:
-            watcher.planned(cells)
+            place = run.experiment_id
+            watcher.planned(
+                cells, finished={one.digest for one in cells if known.cell_runs(place, one.digest).finished}
+            )
             for cell in cells:
                 grid.through(cell)
         finally:
@@ -113,7 +118,7 @@ class _Grid:
             parent_run_id=self.run.run_id,
             cells=tuple(self.done),
             experiment=self._experiment,
-            tracking_uri=self.run.tracking_uri,
+            tracking_uri=without_password(self.run.tracking_uri),
         )
 
     def through(self, cell: Cell) -> None:
@@ -123,6 +128,9 @@ class _Grid:
         except EmotionError as error:
             seconds = time.perf_counter() - begun
             outcome = CellOutcome(cell=cell, status="failed", seconds=seconds, error=str(error))
+        except (MlflowException, OSError) as error:  # a server that refuses, a full disk: the next cell may fare better
+            seconds = time.perf_counter() - begun
+            outcome = CellOutcome(cell=cell, status="failed", seconds=seconds, error=first_line(error))
         self.done.append(outcome)
         self.watcher.ended(outcome)
 
@@ -145,9 +153,8 @@ class _Grid:
         sent = [self._sent(one, request) for one in stored.unfinished]
         if any(sent):
             stored = known.cell_runs(place, cell.digest)
-        if stored.finished:
-            version = registry.version_of(stored.finished, request.model_name)
-            return CellOutcome(cell=cell, status="skipped", run_id=stored.finished, model_version=version)
+        if stored.finished and (skipped := self._skipped(cell, stored.finished)):
+            return skipped
         resume = next((one for one in stored.unfinished if self._can_go_on(cell, one)), "")
         self.watcher.started(cell, resumed=resume)
         outcome = self.starter.start(
@@ -158,6 +165,19 @@ class _Grid:
         )
         run_id = outcome.run_id or known.child_run(place, cell.digest, self.run.run_id)
         return replace(outcome, cell=cell, run_id=run_id)
+
+    def _skipped(self, cell: Cell, run_id: str) -> CellOutcome | None:
+        """The finished cell with its version, registered now where it has none; None where that cannot be."""
+        request = cell.request
+        version = registry.version_of(run_id, request.model_name)
+        if version is None and request.register:
+            try:
+                version = registry.register_finished(run_id, request.model_name)
+            except ModelError as error:
+                self.watcher.line(cell, f"warning: run {run_id} is trained again, as it cannot be registered: {error}")
+                return None
+            self.watcher.line(cell, f"run {run_id} was finished before and is version {version} now")
+        return CellOutcome(cell=cell, status="skipped", run_id=run_id, model_version=version)
 
     def _sent(self, run_id: str, request: TrainRequest) -> bool:
         """Whether an earlier training's unsent writes have now arrived: it may have been finished all along."""

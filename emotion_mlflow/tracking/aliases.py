@@ -23,11 +23,15 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.errors import ModelError, TrackingError, first_line
+from emotion_mlflow.tracking.runs import ONE_ATTEMPT, patient, told
 
 PROLONGED_AFTER = 1 / 4
 """Share of the lease after which its holder prolongs it."""
 SAFE_SHARE = 1 / 3
 """Share of the lease that must be left for a move: two machines' clocks may differ, and a request takes time."""
+
+ONE_MOVE = {**ONE_ATTEMPT, "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""A move is three requests: over before a lease of 60 s can have run out."""
 
 CHAIN = "promotion/"
 _PAGE = 100
@@ -117,8 +121,11 @@ def holding(name: str, *, seconds: float) -> Iterator[Lease]:
 
 
 def take(name: str, *, seconds: float) -> Lease:
-    """The next generation of the lease; LeaseTakenError names who has it. It is not prolonged by itself."""
-    client = mlflow.MlflowClient()
+    """The next generation of the lease; LeaseTakenError names who has it. It is not prolonged by itself.
+
+    TrackingError where the server hides the leases of other accounts.
+    """
+    client, refused = mlflow.MlflowClient(), 0
     while True:
         newest, now = _newest(name), time.time()
         if newest is not None and not newest.free(now):
@@ -130,6 +137,10 @@ def take(name: str, *, seconds: float) -> Lease:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise _refused(error, name) from None
+            if refused == number:  # it is there, and this account does not see whose it is: never overtaken
+                expected, got = "an account that may read the leases", f"no sight of `{_lease_name(name, number)}`"
+                raise TrackingError(expected, got=got, where="the experiments") from None
+            refused = number
             continue  # somebody was quicker: see who
         if newest is not None and newest.active:
             with contextlib.suppress(MlflowException):  # tidiness only: the name stays taken
@@ -143,12 +154,16 @@ def aliases(name: str) -> dict[str, str]:
 
 
 def move(lease: Lease, alias: str, version: str) -> None:
-    """Points an alias at a version, in one step: it is never absent. LeaseLostError where the lease is."""
-    lease.prolong()
-    try:
-        mlflow.MlflowClient().set_registered_model_alias(lease.name, alias, version)
-    except MlflowException as error:
-        raise _refused(error, f"{lease.name}@{alias}") from None
+    """Points an alias at a version, in one step: it is never absent. LeaseLostError where the lease is.
+
+    Tried once: a request that is sent again minutes later would fall into somebody else's lease.
+    """
+    with patient({}, ONE_MOVE):
+        lease.prolong()
+        try:
+            mlflow.MlflowClient().set_registered_model_alias(lease.name, alias, version)
+        except MlflowException as error:
+            raise _refused(error, f"{lease.name}@{alias}") from None
 
 
 def entries(name: str) -> list[dict[str, Any]]:
@@ -163,12 +178,18 @@ def entries(name: str) -> list[dict[str, Any]]:
     return found
 
 
-def write_entry(lease: Lease, entry: Mapping[str, Any]) -> None:
-    """Adds a move to the chain, in the registered model's tags; LeaseLostError where the lease is."""
+def write_entry(lease: Lease, entry: Mapping[str, Any], *, key: str = "") -> str:
+    """Adds a move to the chain, in the registered model's tags, or writes `key` anew; the entry's key.
+
+    LeaseLostError where the lease is, TrackingError where the server takes no tag.
+    """
     lease.prolong()
-    numbers = [int(key.removeprefix(CHAIN)) for key in _model(lease.name).tags if _is_entry(key)]
-    key = f"{CHAIN}{max(numbers, default=0) + 1:06d}"
-    mlflow.MlflowClient().set_registered_model_tag(lease.name, key, json.dumps(dict(entry)))
+    if not key:
+        numbers = [int(key.removeprefix(CHAIN)) for key in _model(lease.name).tags if _is_entry(key)]
+        key = f"{CHAIN}{max(numbers, default=0) + 1:06d}"
+    with told(lease.name):
+        mlflow.MlflowClient().set_registered_model_tag(lease.name, key, json.dumps(dict(entry)))
+    return key
 
 
 def describe(name: str, number: str, text: str) -> None:

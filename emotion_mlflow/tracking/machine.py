@@ -1,5 +1,6 @@
 """Where a run happened: code, packages, device, command line, memory. Used by the jobs."""
 
+import contextlib
 import platform
 import resource
 import subprocess
@@ -30,6 +31,8 @@ def describe(command: str) -> dict[str, str]:
         "command": command,
         **code(),
         "machine/device": ", ".join(gpus) or "CPU",
+        "machine/name": platform.node(),
+        "machine/cpu": _cpu(),
         "machine/platform": platform.platform(),
         "machine/python": platform.python_version(),
     }
@@ -49,6 +52,16 @@ def peak_memory() -> int:
     """Bytes of memory this process held at most."""
     kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kept if sys.platform == "darwin" else kept * 1024
+
+
+def _cpu() -> str:
+    """The processor's model as Linux names it, else its kind."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        if models:
+            return models[0]
+    return platform.processor() or platform.machine()
 
 
 def _git(*arguments: str) -> str:

@@ -15,11 +15,28 @@ from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.errors import ModelError, first_line
 from emotion_mlflow.serving import model as served
+from emotion_mlflow.tracking.runs import told
 
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
 """What the served model needs: pinned to what it was trained with."""
 
 PAGE = 500
+
+TAGS = (
+    "backbone",
+    "recipe",
+    "rng_seed",
+    "split_seed",
+    "config_digest",
+    "selected_on_test",
+    "data_name",
+    "weights",
+    "weights_digest",
+    "test_digest",
+    "tasks",
+    "selection_score",
+)
+"""Of a version, and of the run that made it."""
 
 ARTIFACT = "model"
 NETWORK_FILE, CARD_FILE = "network.keras", "card.json"
@@ -52,8 +69,37 @@ def save_model(folder: Path, *, network: Path, card: Path, example: bytes) -> Pa
 
 def version_of(run_id: str, name: str) -> str | None:
     """The number of the version of `name` that a run registered; None where it did not."""
-    found = mlflow.MlflowClient().search_model_versions(f"run_id = '{run_id}'")
+    with told(f"the versions of run {run_id}"):
+        found = mlflow.MlflowClient().search_model_versions(f"run_id = '{run_id}'")
     return next((str(version.version) for version in found if version.name == name), None)
+
+
+def register_finished(run_id: str, name: str) -> str:
+    """Makes a finished training's logged model a version of `name`, as the training would have; its number.
+
+    ModelError where the run has no model.
+    """
+    client = mlflow.MlflowClient()
+    with told(f"a version of {name}"):
+        run = client.get_run(run_id)
+        place = [run.info.experiment_id]
+        model = next(iter(client.search_logged_models(place, filter_string=f"source_run_id = '{run_id}'")), None)
+        if model is None:
+            raise ModelError("the run's logged model", got="none", where=f"run {run_id}")
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = client.create_model_version(
+            name,
+            source=f"models:/{model.model_id}",
+            run_id=run_id,
+            tags={key: run.data.tags[key] for key in TAGS if key in run.data.tags},
+            model_id=model.model_id,
+            await_creation_for=0,
+        )
+    return str(version.version)
 
 
 def find(uri: str) -> Version:
@@ -90,11 +136,11 @@ def versions(name: str) -> list[Version]:
     """Every version of a registered model, newest first, with its tags; ModelError where the model is not there."""
     client = mlflow.MlflowClient()
     found: list[Any] = []
-    token = None
+    token, quoted = None, f'"{name}"' if "'" in name else f"'{name}'"
     try:
         client.get_registered_model(name)
         while token is None or token:
-            page = client.search_model_versions(f"name = '{name}'", max_results=PAGE, page_token=token)
+            page = client.search_model_versions(f"name = {quoted}", max_results=PAGE, page_token=token)
             found += page
             token = page.token or ""
     except MlflowException as error:
@@ -105,18 +151,20 @@ def versions(name: str) -> list[Version]:
 
 
 def point(name: str, alias: str, number: str) -> None:
-    """Moves an alias to a version."""
-    mlflow.MlflowClient().set_registered_model_alias(name, alias, number)
+    """Moves an alias to a version; TrackingError where the server does not let it."""
+    with told(f"{name}@{alias}"):
+        mlflow.MlflowClient().set_registered_model_alias(name, alias, number)
 
 
 def tag_version(version: Version, tags: Mapping[str, object]) -> None:
-    """Adds tags to a registered version; to its run where it is not registered."""
+    """Adds tags to a registered version; to its run where it is not registered. TrackingError where that fails."""
     client = mlflow.MlflowClient()
-    for key, value in tags.items():
-        if version.number:
-            client.set_model_version_tag(version.name, version.number, key, str(value))
-        else:
-            client.set_tag(version.run_id, key, str(value))
+    with told(version.uri):
+        for key, value in tags.items():
+            if version.number:
+                client.set_model_version_tag(version.name, version.number, key, str(value))
+            else:
+                client.set_tag(version.run_id, key, str(value))
 
 
 def download(version: Version, folder: Path) -> tuple[Path, Path]:

@@ -52,33 +52,55 @@ class Run:
     def log_params(self, params: Mapping[str, object]) -> None:
         """Settings, under `config/`."""
         entries = [Param(PARAM_PREFIX + name, str(value)) for name, value in params.items()]
-        self.client.log_batch(self.run_id, params=entries)
+        with told(self._place):
+            self.client.log_batch(self.run_id, params=entries)
 
     def set_tags(self, tags: Mapping[str, object]) -> None:
-        self.client.log_batch(self.run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
+        with told(self._place):
+            self.client.log_batch(self.run_id, tags=[RunTag(name, str(value)) for name, value in tags.items()])
 
     def log_scores(self, scores: Mapping[str, float], *, step: int = 0) -> None:
         """Figures in one request; undefined ones (NaN) are left out, MLflow would store them as 0."""
         now = int(time.time() * 1000)
         figures = [Metric(name, float(value), now, step) for name, value in scores.items() if not pd.isna(value)]
-        self.client.log_batch(self.run_id, metrics=figures)
+        with told(self._place):
+            self.client.log_batch(self.run_id, metrics=figures)
 
     def log_dataset(self, manifest: Manifest, *, split: str, digest: str) -> None:
         """One split as an MLflow dataset: ids, contents and labels, with the split's content digest."""
-        mlflow.log_input(as_dataset(manifest, split=split, digest=digest), context=split)
+        with told(self._place):
+            mlflow.log_input(as_dataset(manifest, split=split, digest=digest), context=split)
 
     def log_text(self, name: str, text: str) -> None:
         """A text artifact."""
-        self.client.log_text(self.run_id, text, name)
+        with told(self._place):
+            self.client.log_text(self.run_id, text, name)
 
     def log_model_input(self, model_id: str | None) -> None:
         """Makes the run an evaluation of the logged model in MLflow's own view, where there is one."""
         if model_id:
-            self.client.log_inputs(self.run_id, models=[LoggedModelInput(model_id=model_id)])
+            with told(self._place):
+                self.client.log_inputs(self.run_id, models=[LoggedModelInput(model_id=model_id)])
 
     def log_folder(self, folder: Path) -> None:
         """Every file below `folder`, under the same relative names."""
-        self.client.log_artifacts(self.run_id, str(folder))
+        with told(self._place):
+            self.client.log_artifacts(self.run_id, str(folder))
+
+    @property
+    def _place(self) -> str:
+        return f"run {self.run_id}"
+
+
+@contextlib.contextmanager
+def told(where: str) -> Iterator[None]:
+    """MLflow's own errors inside the block leave as a TrackingError, in one line."""
+    try:
+        yield
+    except MlflowException as error:
+        raise TrackingError(
+            "a tracking server that takes what is written", got=first_line(error), where=where
+        ) from None
 
 
 def connect(tracking_uri: str | None) -> str:

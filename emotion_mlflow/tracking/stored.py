@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.data.parquet import UNREADABLE
 from emotion_mlflow.errors import ModelError, first_line
-from emotion_mlflow.tracking.runs import PARAM_PREFIX
+from emotion_mlflow.tracking.runs import PARAM_PREFIX, told
 
 _EVERY_EPOCH = "train/loss"
 _ONCE = ("final/", "cost/", "data/", "best_epoch", "epochs", "stopped_early")
@@ -68,7 +68,8 @@ def logged_by(client: mlflow.MlflowClient, run_id: str) -> Logged:
 
 def experiment_name(experiment_id: str) -> str:
     """The name that goes with an experiment's id."""
-    return str(mlflow.MlflowClient().get_experiment(experiment_id).name)
+    with told(f"experiment {experiment_id}"):
+        return str(mlflow.MlflowClient().get_experiment(experiment_id).name)
 
 
 def read_table(run_id: str, name: str) -> pd.DataFrame:

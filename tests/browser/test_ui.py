@@ -6,6 +6,7 @@ import shutil
 import time
 
 import pytest
+from mlflow.entities import Param
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -85,13 +86,29 @@ def test_a_figure_opens_in_the_artifact_view(page, figure, least):
 
 @pytest.fixture(scope="module")
 def compared(trained_on_server, command, cache, server, tmp_path_factory):
-    """A comparison run on the server: a version beside the run that made it, so that no second training is needed."""
+    """A comparison run on the server: a version beside a twin of its run, so that no second training is needed."""
     folder = tmp_path_factory.mktemp("compared")
-    models = f"emotion/1,runs:/{trained_on_server.run_id}"
-    flags = ["--models", models, "--tracking-uri", server, "--cache-dir", cache, "--json"]
-    done = command("compare", *flags, cwd=folder, PYTHONWARNINGS="")
+    client, run = trained_on_server.client, trained_on_server.run()
+    tags = {name: text for name, text in run.data.tags.items() if not name.startswith("mlflow.")}
+    twin = client.create_run(run.info.experiment_id, tags=tags).info.run_id
+    client.log_batch(twin, params=[Param(name, text) for name, text in run.data.params.items()])
+    for name in ("predictions/test.parquet", "history.csv"):
+        client.log_artifact(twin, trained_on_server.file(name, folder), name.rpartition("/")[0] or None)
+    client.set_terminated(twin)
+    flags = [
+        "--models",
+        f"emotion/1,runs:/{twin}",
+        "--tracking-uri",
+        server,
+        "--cache-dir",
+        cache,
+        "--out",
+        folder / "out",
+    ]
+    done = command("compare", *flags, "--json", cwd=folder, PYTHONWARNINGS="")
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)["run_id"]
+    assert json.loads(done.stdout) == json.loads((folder / "out" / "comparison.json").read_text())
+    return client.get_model_version("emotion", "1").tags["comparison_run"]
 
 
 def test_from_the_experiment_to_the_comparison_its_report_and_the_registered_model(
@@ -106,6 +123,7 @@ def test_from_the_experiment_to_the_comparison_its_report_and_the_registered_mod
 
     opened(f"experiments/{experiment}/runs", "compare emotion/1 and runs:/")
     opened(f"experiments/{experiment}/runs/{compared}", "difference/expression/accuracy", "compared_versions")
+    opened(f"experiments/{experiment}/runs/{compared}", "No clear winner in", "The whole report")
     opened(f"experiments/{experiment}/runs/{compared}/artifacts/report.html", "report.html")
     until(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "iframe") != [], "the report's frame")
     browser.switch_to.frame(browser.find_elements(By.CSS_SELECTOR, "iframe")[0])

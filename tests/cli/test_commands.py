@@ -58,6 +58,16 @@ def test_data_show_writes_a_sheet(faces, tmp_path, capsys):
         assert sheet.width > sheet.height
 
 
+def test_a_demo_whose_report_could_not_be_written_trains_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "comparison").mkdir()
+    (tmp_path / "comparison" / "thesis.tex").touch()
+    code, out, err = run(capsys, "demo", "--cache-dir", tmp_path / "cache")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "earlier report only; got thesis.tex in it" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["comparison"]
+
+
 def test_a_sheet_that_cannot_be_written_is_a_mistake_in_one_line(faces, tmp_path, capsys):
     out = tmp_path / "absent" / "sheet.png"
     code, _, err = run(capsys, "data", "show", faces, "--out", out, "--cache-dir", tmp_path)

@@ -39,6 +39,11 @@ MISTAKES = {
     "an axis without a name": (["--vary", "0.1,0.2"], "expected section.field=value,value; got 0.1,0.2 in --vary"),
     "an axis twice": (["--vary", "model.dropout=0.1 model.dropout=0.2"], "got model.dropout twice in --vary"),
     "an axis that a flag sets": (["--epochs", "3", "--vary", "training.epochs=2,4"], "nothing else sets"),
+    "test faces as a setting": (["--set", "data.selected_on_test=true"], "expected --recipe published, which alone"),
+    "a report that cannot be written": (
+        ["--compare", "--weights", "none", "--out", "/dev/null/x"],
+        "a folder that the report",
+    ),
     "a seed as a setting": (["--set", "training.rng_seed=3"], "expected --rng-seeds; got training.rng_seed in --set"),
     "weights of one backbone only": (["--weights", "resnet50=a.h5"], "expected weights for efficientnetb0"),
     "weights of a stranger": (
@@ -119,6 +124,7 @@ class Planned:
     name: str
     recipe: str = "probe"
     request: Asked = field(default_factory=Asked)
+    digest: str = ""
 
 
 def ended(cell, seconds, status="finished", error=None):
@@ -194,6 +200,16 @@ def test_without_a_terminal_every_line_carries_its_cell_s_name(capsys):
         "resnet50 probe seed 2 model.dropout=[0.1] | going on in run f00d (cell 3 of 3, about 2 min left)",
         "resnet50 probe seed 2 model.dropout=[0.1] | FAILED after 5 s: expected a finite loss; got nan",
     ]
+
+
+def test_a_cell_that_will_be_skipped_takes_no_time(capsys):
+    cells = [Planned(f"resnet50 probe seed {seed}", digest=str(seed)) for seed in range(4)]
+    table = PlainTable()
+    table.planned(cells, finished={"2", "3"})
+    table.started(cells[0], resumed="")
+    table.ended(ended(cells[0], 100))
+    assert table.seconds_left() == 100  # seed 1 alone
+    assert "grid of 4 cells, 2 finished before" in capsys.readouterr().err
 
 
 def test_only_a_line_of_an_epoch_names_one(capsys):

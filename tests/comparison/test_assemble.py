@@ -1,14 +1,17 @@
 import datetime
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from emotion_mlflow.comparison.assemble import assemble
 from emotion_mlflow.comparison.sides import differing, weights_kind
 from emotion_mlflow.comparison.values import NO_WINNER
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.metrics.suite import PRIMARY
+from emotion_mlflow.report.files import SCHEMA, to_json
 
 NOW = datetime.datetime(2026, 11, 25, tzinfo=datetime.UTC)
 REPEATS = {"latency": 30, "throughput": 5}
@@ -26,6 +29,32 @@ def far_apart(material):
         "efficientnetb0": [material(2, "efficientnetb0", right=0.3, seed=5)],
     }
     return compared(sides)
+
+
+def test_a_whole_comparison_is_what_the_published_schema_says(far_apart):
+    answer = json.loads(to_json(far_apart))
+    assert list(Draft202012Validator(json.loads(SCHEMA.read_text())).iter_errors(answer)) == []
+
+
+def test_whole_people_are_swapped_where_they_are_known(material):
+    """Four people have 16 swaps, two of them as far apart as what was seen: p is about 2 / 16 however many faces."""
+    sides = {
+        "resnet50": [material(1, "resnet50", right=0.9)],
+        "efficientnetb0": [material(2, "efficientnetb0", right=0.3, seed=5)],
+    }
+    people = np.array([f"person{row // 40}" for row in range(160)])
+    known = {name: [replace(one, identities=people) for one in versions] for name, versions in sides.items()}
+    row = compared(known).row("test/expression/accuracy")
+    assert row.p == pytest.approx(2 / 16, abs=0.06)
+    assert row.winner == NO_WINNER
+
+
+def test_of_more_seeds_than_the_other_side_has_the_lowest_are_used_not_the_best(material):
+    scored = {1: 0.2, 2: 0.9, 3: 0.8}
+    first = [material(n, "resnet50", seed=n, selection_score=score) for n, score in scored.items()]
+    comparison = compared({"resnet50": first, "efficientnetb0": [material(9, "efficientnetb0", seed=5)]})
+    side = comparison.sides[0]
+    assert (side.versions[: side.used], side.used) == (("emotion/1",), 1)
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +205,6 @@ def test_the_faces_they_disagree_on_come_largest_gap_first(far_apart):
 
 
 def test_plain_values_hold_no_numpy_and_no_nan(far_apart):
-    import json
-
     text = json.dumps(far_apart.to_dict(), allow_nan=False)
     assert json.loads(text)["models"][0]["name"] == "resnet50"
 

@@ -11,7 +11,7 @@ import pytest
 
 from emotion_mlflow.cli import main
 from emotion_mlflow.cli.progress import PlainReporter
-from emotion_mlflow.errors import ConfigError, ModelError
+from emotion_mlflow.errors import ConfigError, ModelError, TrackingError
 from emotion_mlflow.jobs.promotion import history, promote, rollback
 from emotion_mlflow.jobs.promotion_request import HistoryRequest, PromoteRequest, RollbackRequest
 from emotion_mlflow.labels import EXPRESSIONS
@@ -87,6 +87,8 @@ def add(client, name, here):
         folder.mkdir(parents=True)
         if changed.get("predictions", True):
             predictions(right=right, seed=seed).to_parquet(folder / "test.parquet")
+        if "learnt" in changed:
+            pd.DataFrame({"content_hash": changed["learnt"]}).to_parquet(folder / "train.parquet")
         if model:
             model[1].to_parquet(folder / "check.parquet")
         client.log_artifacts(run.run_id, str(folder.parent))
@@ -206,6 +208,48 @@ def test_a_champion_without_predictions_fails_the_gate_and_is_named(client, name
     assert one.why.startswith("cannot be judged: of the champion: expected a run that logged predictions/test.parquet")
 
 
+@pytest.fixture
+def rescored(monkeypatch):
+    """The champion is right on every face it was trained on, 00 to 191, and on none of the others."""
+    table = predictions(right=1.0, seed=0)
+    table["content_hash"] = table["id"]
+    wrong = predictions(right=0.0, seed=0)
+    late = slice(192, None)
+    names = [name for name in table if name.startswith("probability_")]
+    table.loc[late, names] = wrong.loc[late, names]
+    monkeypatch.setattr("emotion_mlflow.jobs.promotion_facts._rescore", lambda *told: table)
+    return table
+
+
+def test_faces_that_the_champion_was_trained_on_are_left_out_of_the_contest(client, name, add, ask, rescored):
+    learnt = rescored["id"][:192].tolist()
+    client.set_registered_model_alias(name, "champion", add(digest="bbbb", learnt=learnt))
+    one = gate(ask(version=str(add(right=0.7))), "better_than_champion")
+    assert one.passed
+    assert "without 192 test faces that version 1 was trained on" in one.why
+    assert "against 0.000" in one.why
+
+
+@pytest.mark.parametrize(
+    ("learnt", "words"),
+    [
+        (
+            {"learnt": [f"face{row:03d}" for row in range(FACES)]},
+            "it was trained on all 256 of the candidate's test faces",
+        ),
+        ({}, "which faces it was trained on is not known: expected a run that logged predictions/train.parquet"),
+    ],
+    ids=["all", "not known"],
+)
+def test_a_champion_that_cannot_be_scored_on_unseen_faces_fails_the_gate(
+    client, name, add, ask, rescored, learnt, words
+):
+    client.set_registered_model_alias(name, "champion", add(digest="bbbb", **learnt))
+    one = gate(ask(version=str(add(right=0.7))), "better_than_champion")
+    assert not one.passed
+    assert words in one.why
+
+
 def test_other_limits_decide_and_are_logged(client, name, add, ask, here):
     from emotion_mlflow.promotion.limits import SHIPPED
 
@@ -265,6 +309,7 @@ def test_while_another_promotes_one_is_told_who_and_until_when(client, name, add
         ({"version": "one"}, "a version's number; got one in --version"),
         ({"version": "1", "to": "previous"}, "in --to"),
         ({"version": "1", "to": "v2"}, "got v2 in --to"),
+        ({"version": "1", "to": "resnet50"}, "that compare does not move without a gate; got resnet50 in --to"),
         ({"version": "1", "gates": Path("nowhere.yaml")}, "in nowhere.yaml"),
     ],
 )
@@ -328,6 +373,46 @@ def test_a_rollback_waits_for_no_promotion(client, name, uri, add):
         decision = back(name, uri)
     assert (decision.refused, failed(decision)) == (True, ["lease"])
     assert held(client, name) == {"champion": "2", "previous": "1"}
+
+
+@pytest.fixture
+def moved(monkeypatch):
+    """What was moved, in order."""
+    done, move = [], aliases.move
+    monkeypatch.setattr(aliases, "move", lambda lease, *told: done.append(told) or move(lease, *told))
+    return done
+
+
+def test_a_rollback_moves_the_champion_first(client, name, uri, add, moved):
+    for alias in ("previous", "champion"):
+        client.set_registered_model_alias(name, alias, add())
+    back(name, uri)
+    assert moved == [("champion", "1"), ("previous", "2")]
+
+
+def test_another_alias_has_a_previous_and_a_chain_of_its_own(client, name, uri, add):
+    for alias in ("previous_canary", "canary"):
+        client.set_registered_model_alias(name, alias, add())
+    asked = RollbackRequest(model_name=name, tracking_uri=uri, to="canary")
+    assert rollback(asked, PlainReporter()).version == "1"
+    assert held(client, name) == {"canary": "1", "previous_canary": "2"}
+    moves = history(HistoryRequest(model_name=name, to="canary")).moves
+    assert [(move.version, move.kind) for move in moves] == [("2", "by hand"), ("1", "rollback")]
+    assert history(HistoryRequest(model_name=name)).moves == ()
+
+
+def test_what_cannot_be_written_after_a_move_is_a_warning(client, name, uri, add, monkeypatch, capsys):
+    for alias in ("previous", "champion"):
+        client.set_registered_model_alias(name, alias, add())
+
+    def refuse(self, *told):
+        raise TrackingError("a server", got="none")
+
+    monkeypatch.setattr(runs.Run, "log_text", refuse)
+    decision = back(name, uri)
+    assert (decision.promoted, held(client, name)["champion"]) == (True, "1")
+    assert client.get_run(decision.run_id).info.status == "FINISHED"
+    assert "@champion is version 1, but not all could be written" in capsys.readouterr().err
 
 
 # At the command line.
@@ -450,6 +535,44 @@ def meanwhile(monkeypatch):
         monkeypatch.setattr(PlainReporter, "stage", stage)
 
     return happen
+
+
+@pytest.mark.slow
+def test_a_promotion_moves_previous_first(client, name, add, ask, model, moved):
+    client.set_registered_model_alias(name, "champion", add(right=0.4))
+    assert ask(version=str(add(right=0.9, seed=3, model=model))).promoted
+    assert moved == [("previous", "1"), ("champion", "2")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("amiss", ["the entry's second writing", "the tags", "the card"])
+def test_a_promotion_that_moved_stays_one_whatever_fails_then(client, name, add, ask, model, monkeypatch, amiss):
+    def refuse(*told, **fields):
+        raise TrackingError("a server", got="none")
+
+    write = aliases.write_entry
+    if amiss == "the tags":
+        monkeypatch.setattr("emotion_mlflow.tracking.registry.tag_version", refuse)
+    elif amiss == "the card":
+        monkeypatch.setattr(aliases, "describe", refuse)
+    else:
+        monkeypatch.setattr(aliases, "write_entry", lambda *a, key="": refuse() if key else write(*a))
+    decision = ask(version=str(add(model=model)))
+    assert (decision.promoted, held(client, name)) == (True, {"champion": "1"})
+    assert client.get_run(decision.run_id).info.status == "FINISHED"
+    moves = history(HistoryRequest(model_name=name)).moves
+    assert [(move.version, move.kind, move.gated) for move in moves] == [("1", "promoted", True)]
+
+
+@pytest.mark.slow
+def test_a_promotion_that_cannot_be_written_down_moves_nothing(client, name, add, ask, model, monkeypatch):
+    def lost(*told, **fields):
+        raise aliases.LeaseLostError("its own lease", got="another promotion's")
+
+    monkeypatch.setattr(aliases, "write_entry", lost)
+    with pytest.raises(aliases.LeaseLostError):
+        ask(version=str(add(model=model)))
+    assert held(client, name) == {}
 
 
 @pytest.mark.slow

@@ -193,6 +193,24 @@ def go_on(request):
     return train(request, reporter), reporter
 
 
+@pytest.mark.slow
+def test_the_seconds_of_all_processes_are_told(stopped, monkeypatch):
+    from emotion_mlflow.checkpoints import Checkpoints
+
+    load = Checkpoints.load
+
+    def as_if_slow(self):
+        kept, damaged = load(self)
+        for row in kept.notes["history"]:
+            row["seconds"] += 1000
+        return kept, damaged
+
+    monkeypatch.setattr(Checkpoints, "load", as_if_slow)
+    run_id, request = stopped
+    go_on(request)
+    assert mlflow.MlflowClient(request.tracking_uri).get_run(run_id).data.metrics["cost/seconds"] > 2000
+
+
 def histories(client, run_id):
     """{metric: [(step, value), ...]} of all figures that no clock is in; twice logged stands there twice."""
     names = [name for name in client.get_run(run_id).data.metrics if not any(part in name for part in TAKES_TIME)]

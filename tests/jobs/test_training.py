@@ -15,6 +15,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from emotion_mlflow.tracking import registry
+
 pytestmark = pytest.mark.slow
 
 EPOCHS = 4  # of the fixture `trained`
@@ -235,6 +237,7 @@ def test_the_version_tells_all_from_the_registry_alone(trained):
         "tasks",
         "selection_score",
     }
+    assert set(tags) == set(registry.TAGS)  # what `grid` copies from a run that it registers later
     assert (tags["backbone"], tags["recipe"]) == ("mobilenetv3small", "improved")
     assert (tags["rng_seed"], tags["split_seed"], tags["selected_on_test"]) == ("0", "0", "false")
     assert tags["tasks"] == "expression,valence,arousal,landmarks"

@@ -89,6 +89,13 @@ def test_names_from_data_can_neither_mark_up_nor_break_the_table():
     assert r"within \| 0.15" in text
 
 
+def test_tasks_and_size_that_somebody_edited_are_escaped_too():
+    tags, params = {"tasks": "valence,<b>x</b>"}, {"model.image_size": "<i>96</i>"}
+    text = card(subject=replace(SUBJECT, tags=tags, params=params))
+    assert "<b>" not in text
+    assert "<i>" not in text
+
+
 def test_a_card_that_would_be_too_long_for_the_registry_refers_to_the_run():
     told = {"alias": "champion", "previous": "1", "run_id": "r1", "time": "now"}
     text = model_card(SUBJECT, FACTS, [replace(GATE, why="so " * 300)] * 9, **told)

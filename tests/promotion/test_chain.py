@@ -48,6 +48,23 @@ def test_a_rollback_to_a_version_that_never_passed_is_marked():
     assert told(moves) == [("1", None, "by hand", False), ("2", "1", "promoted", True), ("1", "2", "rollback", False)]
 
 
+def test_a_promotion_that_was_killed_before_it_moved_leaves_no_trace():
+    begun = entry("2", "1") | {"begun": True}
+    assert told(history([entry("1", None), begun], current="1")) == [("1", None, "promoted", True)]
+    later = history([entry("1", None), begun, entry("3", "1")], current="3")
+    assert told(later) == [("1", None, "promoted", True), ("3", "1", "promoted", True)]
+
+
+def test_a_promotion_that_was_killed_after_it_moved_counts():
+    begun = entry("2", "1") | {"begun": True}
+    assert told(history([entry("1", None), begun], current="2"))[-1] == ("2", "1", "promoted", True)
+
+
+def test_a_move_back_by_hand_is_no_promotion_that_was_killed():
+    moves = history([entry("1", None), entry("2", "1")], current="1")
+    assert told(moves)[-1] == ("1", "2", "by hand", False)
+
+
 @pytest.mark.parametrize("broken", [{}, {"version": 7}, {"version": "7", "kind": "magic"}])
 def test_an_edited_entry_does_not_stop_the_history(broken):
     assert history([broken], current=None)[0].kind == "by hand"

@@ -62,6 +62,22 @@ def test_a_better_candidate_has_a_positive_difference_above_0_and_a_small_p():
     assert one.p == pytest.approx(1 / 401)
 
 
+def test_whole_people_are_swapped_where_they_are_known():
+    # four people: 16 swaps, two of them as far apart as what was seen
+    people = np.array([f"person{row // 40}" for row in range(FACES)])
+    first, second = (replace(answered(right=right), identities=people) for right in (0.9, 0.3))
+    (one,) = compared(first, second)
+    assert one.p == pytest.approx(2 / 16, abs=0.06)
+
+
+def test_only_some_faces_of_the_answers_are_kept_with_their_own():
+    one = answered(right=0.5)
+    part = one.only(np.array(["003", "001", "999"]))
+    assert part.ids.tolist() == ["001", "003"]
+    assert part.answers.expression_true.tolist() == [1, 3]
+    assert np.array_equal(part.answers.landmarks, one.answers.landmarks[[1, 3]])
+
+
 def test_a_smaller_landmark_error_is_a_positive_difference_too():
     (one,) = compared(answered(right=0.5, noise=0.1, **POINTS), answered(right=0.5, noise=0.4, seed=5, **POINTS))
     assert one.candidate < one.champion

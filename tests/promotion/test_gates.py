@@ -155,6 +155,13 @@ def test_not_worse_and_a_quarter_smaller_passes():
     assert "cheaper by 1.25 or more (1.00 times faster, 1.25 times smaller)" in one.why
 
 
+@pytest.mark.parametrize(("latency", "allowed"), [(32.0, True), (31.9, False)])
+def test_a_smaller_version_may_not_be_as_much_slower(latency, allowed):
+    # 25 / 20 = 1.25 times smaller; 32 / 40 = 1 / 1.25 times faster
+    champion = against(difference=0.0, bound=-0.01, p=0.9, cost=replace(COST, file_bytes=25e6, latency_ms=latency))
+    assert gate(replace(GOOD, champion=champion), "better_than_champion").passed is allowed
+
+
 def test_a_bound_at_the_margin_is_not_above_it():
     champion = against(difference=-0.005, bound=-0.02, p=0.6, cost=replace(COST, file_bytes=25e6))
     assert not gate(replace(GOOD, champion=champion), "better_than_champion").passed

@@ -3,6 +3,7 @@ import io
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from emotion_mlflow.comparison.values import Cell
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.plots.comparison import Picture
-from emotion_mlflow.report.files import SCHEMA, to_csv, write_report
+from emotion_mlflow.report.files import SCHEMA, require_folder, to_csv, to_json, write_report
 
 FORMS = ["report.html", "report.md", "comparison.json", "table.csv"]
 
@@ -53,6 +54,24 @@ def test_a_report_that_fails_leaves_nothing_behind(comparison, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "check", [require_folder, lambda folder: write_report(folder, None, {})], ids=["early", "late"]
+)
+@pytest.mark.parametrize("place", ["file/report", "file/a/b", "."])
+def test_a_place_that_takes_no_report_is_told_in_one_line(tmp_path, monkeypatch, check, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    folder = Path(place) if place == "." else tmp_path / place
+    with pytest.raises(DataError, match="expected a folder "):
+        check(folder)
+
+
+def test_a_place_that_is_only_looked_at_is_left_as_it_was(tmp_path):
+    require_folder(tmp_path / "new" / "report")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_json_is_what_the_published_schema_says(make_comparison, tmp_path, seeds):
     write_report(tmp_path / "report", make_comparison(("a", "b", "c"), seeds=seeds), {})
@@ -69,11 +88,31 @@ def test_the_schema_refuses_what_is_not_a_comparison(comparison, tmp_path):
     assert sorted(schema_faults(answer)) == ["'p' is a required property", "5 is not of type 'string', 'null'"]
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda answer: answer,
+        lambda answer: answer["models"][0],
+        lambda answer: answer["rows"][0],
+        lambda answer: answer["rows"][0]["values"]["resnet50"],
+        lambda answer: answer["diagnosis"][0],
+        lambda answer: answer["recommendations"][0],
+        lambda answer: answer["disagreements"][0],
+    ],
+    ids=["top", "model", "row", "cell", "diagnosis", "recommendation", "disagreement"],
+)
+def test_the_schema_refuses_a_key_it_does_not_know(comparison, place):
+    answer = json.loads(to_json(comparison))
+    place(answer)["more"] = 1
+    (fault,) = schema_faults(answer)
+    assert "'more' was unexpected" in fault
+
+
 def test_what_is_not_defined_is_null_in_json(comparison, tmp_path):
     first = replace(comparison.rows[0], values={name: Cell(value=math.nan) for name in comparison.names})
     write_report(tmp_path / "report", replace(comparison, rows=(first,)), {})
     answer = json.loads((tmp_path / "report" / "comparison.json").read_text())
-    assert answer["rows"][0]["values"]["resnet50"] == {"value": None, "low": None, "high": None}
+    assert answer["rows"][0]["values"]["resnet50"] == {"value": None, "low": None, "high": None, "bounds": None}
     assert schema_faults(answer) == []
 
 

@@ -108,6 +108,14 @@ def test_columns_sort_by_buttons_and_say_their_state(comparison):
     assert len([button for button in page.all("button") if button["class"] == "sort"]) == len(sortable)
 
 
+def test_every_table_sorts_by_every_column_and_back(comparison):
+    text = render_page(comparison, [])
+    for table in re.findall(r"<table>.*?</table>", text, re.DOTALL):
+        heads, rows = Page(table).all("th"), Page(table).all("tr")[1:]
+        assert all("aria-sort" in head or head.get("class") == "picture" for head in heads if head["scope"] == "col")
+        assert [row["data-place"] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]
+
+
 def test_a_bar_has_its_zero_in_the_middle_and_the_better_side_right(comparison):
     lines = {line.label: line for line in primary_block(comparison).lines}
     assert bar(lines["Expression accuracy"]) == (93.3, 114.7, 136.0)  # .06, .12, .18 of .18: 72 + 64 / 3, ...

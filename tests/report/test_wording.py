@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from emotion_mlflow.comparison.values import NO_WINNER
+from emotion_mlflow.comparison.values import NO_WINNER, p_value
 from emotion_mlflow.report import wording
 
 
@@ -35,7 +35,7 @@ def test_a_difference_has_its_sign_and_so_have_its_bounds(comparison):
 
 @pytest.mark.parametrize(("p", "written"), [(0.00002, "< 0.0001"), (0.0312, "0.0312"), (0.4, "0.40"), (None, "")])
 def test_a_p_value_is_never_written_as_zero(p, written):
-    assert wording.p_value(p) == written
+    assert p_value(p) == written
 
 
 def test_the_verdict_names_the_rows_of_each_winner_and_the_open_ones(make_comparison):
@@ -61,6 +61,17 @@ def test_two_seeds_speak_of_versions_and_three_of_trainings(make_comparison):
     assert "training procedures are compared" in wording.scope(make_comparison(seeds=3))
     assert any("permutation test" in part for part in wording.method(make_comparison(seeds=2)))
     assert any("Satterthwaite" in part for part in wording.method(make_comparison(seeds=3)))
+
+
+def test_the_method_says_where_intervals_and_p_come_from(make_comparison):
+    versions, trainings = (" ".join(wording.method(make_comparison(seeds=seeds))) for seeds in (1, 3))
+    assert "Intervals of 95 % come from a paired bootstrap of 10,000 resamples" in versions
+    assert "the larger one counts" in versions
+    assert "Intervals of 95 % are Student's t" in trainings
+    assert "permutation" not in trainings
+    for said in (versions, trainings):
+        assert "a bootstrap of 2,000 resamples" in said
+        assert "Figures on validation faces have no interval" in said
 
 
 def test_what_steers_a_terminal_is_written_as_its_escape():

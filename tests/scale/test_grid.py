@@ -1,16 +1,19 @@
 """Grids on a real store, with runs made by hand; no training."""
 
+import contextlib
 import json
 from dataclasses import dataclass, field
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.cli.grid_progress import PlainTable
 from emotion_mlflow.errors import Stopped, TrackingError
 from emotion_mlflow.jobs.resume import request_tag
 from emotion_mlflow.scale.grid import run_grid
 from emotion_mlflow.scale.starter import CellOutcome
+from emotion_mlflow.tracking.journal import JournalBusyError
 
 
 @dataclass
@@ -32,14 +35,22 @@ class Hand:
         client.set_terminated(run.info.run_id, "FAILED" if does else "FINISHED")
         if does:
             return CellOutcome(cell=cell, status="failed", error=does)
-        return CellOutcome(cell=cell, status="finished", run_id=run.info.run_id, model_version="1", seconds=2)
+        number = registered(client, run.info.run_id)
+        return CellOutcome(cell=cell, status="finished", run_id=run.info.run_id, model_version=number, seconds=2)
+
+
+def registered(client, run_id, name="emotion"):
+    """Makes the run a version, as a training does; its number."""
+    with contextlib.suppress(MlflowException):
+        client.create_registered_model(name)
+    return str(client.create_model_version(name, source=f"runs:/{run_id}/model", run_id=run_id).version)
 
 
 @pytest.fixture
 def add(client, manifest):
     """A run of a cell as a training left it; gives its id."""
 
-    def make(cell, status, *, checkpoints=False, **tags):
+    def make(cell, status, *, checkpoints=False, version=True, **tags):
         experiment = client.get_experiment_by_name("emotion")
         place = experiment.experiment_id if experiment else client.create_experiment("emotion")
         config = cell.request.config(drawn=False, labelled=manifest.tasks(), name="faces")
@@ -48,6 +59,8 @@ def add(client, manifest):
         run_id = client.create_run(place, tags=known | tags).info.run_id
         if status != "RUNNING":
             client.set_terminated(run_id, status)
+        if status == "FINISHED" and version:
+            registered(client, run_id)
         if checkpoints:
             folder = cell.request.cache_dir / "checkpoints" / run_id
             folder.mkdir(parents=True)
@@ -88,10 +101,65 @@ def test_a_second_call_skips_what_is_finished_and_trains_what_is_new(cells, clie
 
 def test_a_skipped_cell_names_the_version_that_it_has(cells, client, add):
     whole = cells(1)
+    add(whole[0], "FINISHED", version=False, other="run")
     run_id = add(whole[0], "FINISHED")
-    client.create_registered_model("emotion")
-    version = client.create_model_version("emotion", source=f"runs:/{run_id}/model", run_id=run_id)
-    assert through(whole, Hand()).cells[0].model_version == str(version.version)
+    (cell,) = through(whole, Hand()).cells
+    assert (cell.status, cell.run_id, cell.model_version) == ("skipped", run_id, "1")
+
+
+def test_a_finished_cell_without_a_version_is_registered_with_its_tags(cells, client, add):
+    whole = cells(1)
+    run_id = add(whole[0], "FINISHED", version=False, backbone="mobilenetv3small", selection_score="0.5")
+    place = client.get_run(run_id).info.experiment_id
+    model = client.create_logged_model(place, name="model", source_run_id=run_id)
+    starter = Hand()
+    (cell,) = through(whole, starter).cells
+    assert (cell.status, cell.model_version, starter.asked) == ("skipped", "1", [])
+    version = client.get_model_version("emotion", "1")
+    assert (version.run_id, version.source) == (run_id, f"models:/{model.model_id}")
+    assert version.tags == {"backbone": "mobilenetv3small", "selection_score": "0.5"}
+
+
+def test_a_finished_cell_that_is_not_to_be_registered_stays_so(cells, add):
+    whole = cells(1, register=False)
+    add(whole[0], "FINISHED", version=False)
+    (cell,) = through(whole, Hand()).cells
+    assert (cell.status, cell.model_version) == ("skipped", None)
+
+
+def test_a_finished_cell_whose_model_is_gone_is_trained_again_and_said_so(cells, add, capsys):
+    whole = cells(1)
+    run_id = add(whole[0], "FINISHED", version=False)
+    assert through(whole, Hand()).cells[0].status == "finished"
+    assert f"run {run_id} is trained again, as it cannot be registered" in capsys.readouterr().err
+
+
+def test_what_an_earlier_cell_could_not_send_is_sent_first_and_its_finished_run_skipped(
+    cells, client, add, monkeypatch
+):
+    whole = cells(1)
+    run_id = add(whole[0], "RUNNING")
+
+    def send(asked, **fields):
+        client.set_terminated(asked, "FINISHED")
+        registered(client, asked)
+        return True
+
+    monkeypatch.setattr("emotion_mlflow.tracking.journaled.send_rest", send)
+    starter = Hand()
+    (cell,) = through(whole, starter).cells
+    assert (cell.status, cell.run_id, starter.asked) == ("skipped", run_id, [])
+
+
+def test_a_journal_that_is_at_work_is_left_alone(cells, add, monkeypatch):
+    whole = cells(1)
+    add(whole[0], "RUNNING")
+
+    def busy(asked, **fields):
+        raise JournalBusyError("a journal that no process writes", got="one", where=asked)
+
+    monkeypatch.setattr("emotion_mlflow.tracking.journaled.send_rest", busy)
+    assert through(whole, Hand()).cells[0].status == "finished"
 
 
 def test_a_deleted_run_is_not_taken_for_a_finished_one(cells, client, add):
@@ -164,10 +232,19 @@ def test_a_failed_cell_stops_no_other_and_fails_the_parent(cells, client):
     )
 
 
-def test_what_cannot_be_started_fails_the_cell_alone(cells):
-    outcome = through(cells(1, 2), Hand({1: TrackingError("a server that answers", got="none", where="here")}))
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TrackingError("a server that answers", got="none"), "expected a server that answers; got none"),
+        (MlflowException("PERMISSION_DENIED\nand more"), "PERMISSION_DENIED"),
+        (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+    ],
+    ids=["ours", "MLflow's", "the disk's"],
+)
+def test_what_cannot_be_started_fails_the_cell_alone(cells, error, words):
+    outcome = through(cells(1, 2), Hand({1: error}))
     assert [one.status for one in outcome.cells] == ["failed", "finished"]
-    assert outcome.cells[0].error == "expected a server that answers; got none in here"
+    assert outcome.cells[0].error == words
 
 
 @pytest.mark.parametrize("stop", [Stopped("SIGTERM"), KeyboardInterrupt()])

@@ -12,7 +12,7 @@ import mlflow
 import pytest
 from mlflow.entities import ViewType
 
-from emotion_mlflow.errors import ModelError
+from emotion_mlflow.errors import ModelError, TrackingError
 from emotion_mlflow.tracking import aliases, runs
 
 NAMES = (f"emo'tion_%{number}" for number in itertools.count())
@@ -73,6 +73,27 @@ def test_who_comes_second_is_told_who_holds_it_and_until_when(client, model):
         aliases.take(model, seconds=60)
     assert f"process {os.getpid()}, at the latest until " in str(told.value)
     assert told.value.exit_code == 1
+
+
+def test_a_lease_that_this_account_may_not_see_is_told_and_never_overtaken(client, model, monkeypatch):
+    client.create_experiment(f"promotion lease {model} 1")  # another account's: the server hides it
+    monkeypatch.setattr(aliases, "_newest", lambda name: None)
+    with pytest.raises(TrackingError, match=f"may read the leases; got no sight of `promotion lease {model} 1`"):
+        aliases.take(model, seconds=60)
+
+
+def test_a_move_is_tried_once_and_not_for_longer_than_the_lease(client, model, monkeypatch):
+    asked = []
+
+    def refuse(self, *told):
+        asked.append((os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]))
+        raise mlflow.exceptions.MlflowException("PERMISSION_DENIED")
+
+    with aliases.holding(model, seconds=60) as lease:
+        monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", refuse)
+        with pytest.raises(TrackingError, match="PERMISSION_DENIED"):
+            aliases.move(lease, "champion", "1")
+    assert asked == [("0", "10")]
 
 
 def test_another_model_has_a_lease_of_its_own(client, model):

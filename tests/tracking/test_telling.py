@@ -1,0 +1,63 @@
+"""What is told of a store: its errors in one line, its address without a password."""
+
+import mlflow
+import pytest
+from mlflow.exceptions import MlflowException
+
+from emotion_mlflow.errors import TrackingError, without_password
+from emotion_mlflow.tracking import aliases, registry, runs, stored
+from emotion_mlflow.tracking.journaled import lasting
+
+VERSION = registry.Version(uri="models:/emotion/3", name="emotion", number="3", run_id="r1", tags={})
+RUN = runs.Run(run_id="r1", experiment_id="1", tracking_uri="http://host", client=mlflow.MlflowClient("http://host"))
+CALLS = {
+    "an alias": ("set_registered_model_alias", lambda: registry.point("emotion", "resnet50", "3")),
+    "a version's tag": ("set_model_version_tag", lambda: registry.tag_version(VERSION, {"a": 1})),
+    "a run's version": ("search_model_versions", lambda: registry.version_of("r1", "emotion")),
+    "an experiment": ("get_experiment", lambda: stored.experiment_name("1")),
+    "a card": ("update_model_version", lambda: aliases.describe("emotion", "3", "text")),
+    "params": ("log_batch", lambda: RUN.log_params({"a": 1})),
+    "tags": ("log_batch", lambda: RUN.set_tags({"a": 1})),
+    "scores": ("log_batch", lambda: RUN.log_scores({"a": 1.0})),
+    "a text": ("log_text", lambda: RUN.log_text("a.txt", "a")),
+    "a folder": ("log_artifacts", lambda: RUN.log_folder(None)),
+}
+
+
+@pytest.mark.parametrize(("method", "call"), CALLS.values(), ids=CALLS)
+def test_what_the_server_refuses_is_one_line_of_ours(monkeypatch, method, call):
+    def refuse(self, *told, **fields):
+        raise MlflowException("PERMISSION_DENIED\nand pages more")
+
+    monkeypatch.setattr(mlflow.MlflowClient, method, refuse)
+    with pytest.raises(TrackingError, match="got PERMISSION_DENIED in "):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://user:secret@host:5000/path", "http://user@host:5000/path"),
+        ("https://user:s:cr@t@host", "https://user@host"),
+        ("postgresql://user:secret@host/mlflow", "postgresql://user@host/mlflow"),
+        ("http://host:5000", "http://host:5000"),
+        ("http://user@host:5000", "http://user@host:5000"),
+        ("sqlite:////folder/a:b@c.db", "sqlite:////folder/a:b@c.db"),
+    ],
+)
+def test_an_address_is_shown_without_its_password(uri, shown):
+    assert without_password(uri) == lasting(uri) == shown
+
+
+def test_a_server_that_is_away_is_named_without_its_password(monkeypatch):
+    before = mlflow.get_tracking_uri()
+
+    def refuse(self, **fields):
+        raise MlflowException("away")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "search_experiments", refuse)
+    try:
+        with pytest.raises(TrackingError, match="got away in http://user@nowhere"):
+            runs.connect("http://user:secret@nowhere")
+    finally:
+        mlflow.set_tracking_uri(before)
