@@ -65,7 +65,8 @@ def test_a_demo_whose_report_could_not_be_written_trains_nothing(tmp_path, capsy
     code, out, err = run(capsys, "demo", "--cache-dir", tmp_path / "cache")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "earlier report only; got thesis.tex in it" in err
-    assert [path.name for path in tmp_path.iterdir()] == ["comparison"]
+    assert list((tmp_path / "cache").iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {"comparison", "cache"}
 
 
 def test_a_sheet_that_cannot_be_written_is_a_mistake_in_one_line(faces, tmp_path, capsys):

@@ -53,4 +53,4 @@ def test_test_faces_that_chose_epochs_dirty_code_and_leaks_are_warned_of(materia
     }
     assert "emotion/1: epochs were chosen on the test faces" in told(sides)
     assert "emotion/1: trained from code with changes that no commit holds" in told(sides)
-    assert "up to 3 pairs of near-identical pictures" in told(sides)
+    assert "up to 3 held-out faces have a near-identical picture" in told(sides)

@@ -9,7 +9,13 @@ from emotion_mlflow.tracking import aliases, registry, runs, stored
 from emotion_mlflow.tracking.journaled import lasting
 
 VERSION = registry.Version(uri="models:/emotion/3", name="emotion", number="3", run_id="r1", tags={})
-RUN = runs.Run(run_id="r1", experiment_id="1", tracking_uri="http://host", client=mlflow.MlflowClient("http://host"))
+RUN = runs.Run(
+    run_id="r1",
+    experiment_id="1",
+    tracking_uri="http://host",
+    artifact_uri="mlflow-artifacts:/1",
+    client=mlflow.MlflowClient("http://host"),
+)
 CALLS = {
     "an alias": ("set_registered_model_alias", lambda: registry.point("emotion", "resnet50", "3")),
     "a version's tag": ("set_model_version_tag", lambda: registry.tag_version(VERSION, {"a": 1})),
