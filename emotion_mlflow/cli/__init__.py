@@ -68,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"stopped: {error.by}", error.exit_code, given)
     except EmotionError as error:
         _fail(str(error), error.exit_code, given)
+    except PermissionError as error:
+        _fail(f"expected a place that this user may use; got {error.strerror} in {error.filename}", 2, given)
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped", 130, given)
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -229,3 +231,19 @@ def test_a_stage_takes_the_place_of_the_one_before_and_lines_stay():
 
 def test_every_flag_has_a_help_that_ends_as_a_sentence():
     assert [option.name for option in TRAIN if not option.help.endswith(".")] == []
+
+
+def test_faces_that_this_user_may_not_read_are_told_in_one_line(faces, capsys, monkeypatch):
+    if os.geteuid():
+        pytest.skip("only root may become somebody else")
+    with tempfile.TemporaryDirectory() as place:
+        run(capsys, "data", "check", faces, "--cache-dir", f"{place}/other")  # imports what only root may import
+        shutil.chown(place, 65534)
+        monkeypatch.chdir(place)
+        os.seteuid(65534)
+        try:
+            code, out, err = run(capsys, "data", "check", faces, "--cache-dir", place)
+        finally:
+            os.seteuid(0)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert f"expected a place that this user may use; got Permission denied in {faces}" in err
