@@ -20,7 +20,7 @@ def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
     requests = [_request(backbone.strip(), epochs, flags) for backbone in backbones.split(",")]
     for request in requests:
         request.check()
-    asked = _comparison_of(requests) if len(requests) > 1 else None
+    comparison = _comparison_of(requests) if len(requests) > 1 else None
     with terminal.working() as watcher:
         from emotion_mlflow.jobs.comparison import compare
         from emotion_mlflow.jobs.evaluation import evaluate
@@ -30,18 +30,18 @@ def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
         outcomes = []
         for request in requests:
             trained = train(request, watcher)
-            asked = EvaluateRequest(
+            evaluation = EvaluateRequest(
                 model=f"models:/{trained.model_name}/{trained.model_version}",
                 experiment=request.experiment,
                 tracking_uri=request.tracking_uri,
                 cache_dir=request.cache_dir,
                 command=request.command,
             )
-            outcomes.append(evaluate(asked, watcher))
-        compared = compare(asked, watcher) if asked else None
+            outcomes.append(evaluate(evaluation, watcher))
+        compared = compare(comparison, watcher) if comparison else None
     if as_json:
-        comparison = compared.to_dict() if compared else None
-        terminal.show({"runs": [outcome.to_dict() for outcome in outcomes], "comparison": comparison})
+        told = compared.to_dict() if compared else None
+        terminal.show({"runs": [outcome.to_dict() for outcome in outcomes], "comparison": told})
     else:
         _show(outcomes, compared)
 

@@ -1,0 +1,29 @@
+"""`emotion-mlflow demo`, whole, as `make demo` runs it; one epoch of the two quickest backbones."""
+
+import json
+
+import mlflow
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_demo_trains_evaluates_and_compares(command, cache, tmp_path):
+    flags = ["--backbones", "mobilenetv3small,resnet50", "--epochs", "1", "--cache-dir", cache, "--json"]
+    done = command("demo", *flags, cwd=tmp_path, timeout=900, PYTHONWARNINGS="")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert [run["backbone"] for run in told["runs"]] == ["mobilenetv3small", "resnet50"]
+    assert all(0 <= run["scores"]["final/test/expression/accuracy"] <= 1 for run in told["runs"])
+    assert {model["name"] for model in told["comparison"]["models"]} == {"mobilenetv3small", "resnet50"}
+    assert (tmp_path / "comparison" / "report.html").is_file()
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for number, backbone in enumerate(("mobilenetv3small", "resnet50"), start=1):
+        version = client.get_model_version_by_alias("emotion", backbone)
+        assert version.version == str(number)
+        params = client.get_run(version.run_id).data.params
+        assert (params["config/recipe"], params["config/data.data"], params["config/weights"]) == (
+            "demo",
+            "demo",
+            "none",
+        )
