@@ -20,7 +20,7 @@ def test_the_demo_trains_evaluates_and_compares(command, cache, tmp_path):
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     for number, backbone in enumerate(("mobilenetv3small", "resnet50"), start=1):
         version = client.get_model_version_by_alias("emotion", backbone)
-        assert version.version == str(number)
+        assert str(version.version) == str(number)
         params = client.get_run(version.run_id).data.params
         assert (params["config/recipe"], params["config/data.data"], params["config/weights"]) == (
             "demo",
