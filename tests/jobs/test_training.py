@@ -388,9 +388,13 @@ def test_landmarks_alone_are_selected_by_their_error(request_for, reporter):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_training_is_killed_and_keeps_its_history(here, faces, cache, small, number, code):
     flags = [*small, "--epochs", "500", "--data", str(faces), "--cache-dir", str(cache)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "emotion_mlflow", "train", *flags], cwd=here, stderr=subprocess.PIPE, text=True
-    )
+    held = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so would
+    try:  # its children
+        process = subprocess.Popen(
+            [sys.executable, "-m", "emotion_mlflow", "train", *flags], cwd=here, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        signal.signal(signal.SIGINT, held)
     try:
         lines = []
         for line in process.stderr:
