@@ -19,6 +19,8 @@ from emotion_mlflow.plots.faces import THUMBNAIL_SIDE
 from emotion_mlflow.report.files import SCHEMA
 from emotion_mlflow.tracking import registry, runs
 
+pytestmark = pytest.mark.slow  # whole comparisons of a stored registry take seconds each
+
 FACES = 96
 
 
