@@ -103,7 +103,7 @@ def _work_probe(pace: Pace, backbone: str, folder: Path, shared: Path | None, li
     """Every other turn finds the features of the turn before."""
     from emotion_mlflow.cli.progress import PlainReporter
     from emotion_mlflow.jobs.work import reset
-    from emotion_mlflow.tracking import runs
+    from emotion_mlflow.tracking import journaled
 
     manifest, pixels = _faces(folder, shared, limit)
     uri = f"sqlite:///{folder / 'mlflow.db'}"
@@ -112,12 +112,20 @@ def _work_probe(pace: Pace, backbone: str, folder: Path, shared: Path | None, li
         reset(0)
         config, parts = _parts(backbone, manifest, shared, OTHER_HEADS if turn % 2 else {})
         place = folder / f"turn{turn // 2}"
-        with runs.open_run(experiment="benchmark", tracking_uri=uri, name=backbone, tags={}) as run:
+        with journaled.open_run(
+            experiment="benchmark",
+            tracking_uri=uri,
+            name=backbone,
+            tags={},
+            cache_dir=place,
+            sync_wait=60.0,
+            tell=PlainReporter().warn,
+        ) as run:
 
             class Logged(PlainReporter):
                 """What the job's sink does with an epoch."""
 
-                def epoch(self, row: Mapping[str, float], run: runs.Run = run) -> None:
+                def epoch(self, row: Mapping[str, float], run: journaled.JournaledRun = run) -> None:
                     super().epoch(row)
                     run.log_epoch(row)
 

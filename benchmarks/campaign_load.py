@@ -6,6 +6,7 @@ what the MLflow UI asks. The server's own access log says how each request was a
 """
 
 import contextlib
+import multiprocessing
 import os
 import re
 import sys
@@ -144,7 +145,8 @@ def serving(database: str) -> Iterator[Server]:
 def run(database: str, *, seconds: float, show: Callable[[str], None]) -> bool:
     """One database under load; True where nothing was lost, doubled or refused."""
     with serving(database) as server:
-        with ProcessPoolExecutor(PROCESSES + 1) as pool:
+        # spawned: a fork of a process with threads may die at any moment
+        with ProcessPoolExecutor(PROCESSES + 1, mp_context=multiprocessing.get_context("spawn")) as pool:
             folder = str(server.folder / "caches")
             writers = [pool.submit(write, server.uri, folder, number, seconds) for number in range(PROCESSES)]
             asked = pool.submit(read, server.uri, seconds).result()
