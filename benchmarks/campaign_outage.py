@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ import click
 import numpy as np
 
 from benchmarks.campaign_kill import TAKES_TIME
-from benchmarks.postgres import Postgres, postgres
+from benchmarks.postgres import Postgres, free_port, postgres
 
 SMALL = ["--backbone", "mobilenetv3small", "--weights", "none", "--image-size", "32", "--recipe", "improved"]
 SMALL += ["--data", "demo", "--limit", "32", "--epochs", "3"]
@@ -49,7 +48,7 @@ class Server:
     def start(self) -> None:
         """Until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port)]
         command += ["--backend-store-uri", self.cluster.uri if self.cluster else f"sqlite:///{self.folder}/mlflow.db"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
@@ -307,12 +306,6 @@ def _sent(journals: Path) -> int:
 def _wait_for(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
     while process.poll() is None and not reached():
         time.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _environment() -> dict[str, str]:

@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 import click
 
 from benchmarks.figures import ROOT
+from benchmarks.postgres import free_port
 from emotion_mlflow.data.sets import DEMO
 
 IMAGES = ROOT / "docs" / "images"
@@ -113,9 +113,7 @@ def _wait_for(browser: Any, text: str) -> None:
 
 @contextlib.contextmanager
 def _ui(folder: Path) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     with (Path(folder) / "ui.log").open("wb") as log:
         process = subprocess.Popen(

@@ -67,7 +67,7 @@ def postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="emotion-mlflow-postgres-"))
     if user:
         shutil.chown(folder, user)
-    cluster = Postgres(programs=place, folder=folder, port=_free_port(), user=user)
+    cluster = Postgres(programs=place, folder=folder, port=free_port(), user=user)
     try:
         cluster.make()
         cluster.start()
@@ -83,7 +83,8 @@ def _other_user() -> str:
     return "postgres" if "postgres" in names else "nobody"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.postgres import postgres, programs
+from benchmarks.postgres import free_port, postgres, programs
 from benchmarks.proxy import counting_proxy
 
 ROOT = Path(__file__).parents[1]
@@ -167,12 +166,6 @@ def trained(command, faces, cache, tmp_path_factory) -> Trained:
     done = command("train", *SMALL, *flags, cwd=folder, PYTHONWARNINGS="")
     assert done.returncode == 0, done.stderr
     return Trained(uri=f"sqlite:///{folder / 'mlflow.db'}", folder=folder, done=done)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextlib.contextmanager

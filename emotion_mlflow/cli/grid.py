@@ -7,7 +7,7 @@ import click
 
 from emotion_mlflow.cli.options import GRID, TRAIN, Option, with_options
 from emotion_mlflow.cli.train import FIELDS, request_of, settings_of, weights_by_backbone, weights_for
-from emotion_mlflow.errors import ConfigError, EmotionError, without_password
+from emotion_mlflow.errors import ConfigError, EmotionError
 
 
 @click.command("grid")
@@ -164,7 +164,7 @@ def _show(outcome: Any, comparison: Any, *, as_json: bool) -> None:
     console.print(outcome_table(outcome.cells))
     if comparison:
         show_comparison(comparison, as_json=False)
-    say(console, f"grid: run {outcome.parent_run_id} in {without_password(outcome.tracking_uri)}")
+    say(console, f"grid: run {outcome.parent_run_id} in {outcome.tracking_uri}")
 
 
 def _params(flags: dict[str, Any]) -> dict[str, object]:

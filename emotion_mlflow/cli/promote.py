@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from emotion_mlflow.cli.options import PROMOTE, with_options
-from emotion_mlflow.errors import without_password
 
 
 @click.command("promote")
@@ -50,7 +49,7 @@ def show_decision(decision: Any, *, as_json: bool) -> None:
         console.print(_gate_table(decision))
     console.print(_verdict(decision), highlight=False, markup=False, soft_wrap=True)
     if decision.run_id:
-        line = f"run {decision.run_id} in {without_password(decision.tracking_uri)}"
+        line = f"run {decision.run_id} in {decision.tracking_uri}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

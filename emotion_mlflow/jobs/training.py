@@ -24,10 +24,8 @@ from emotion_mlflow.jobs.work import Work
 from emotion_mlflow.labels import SPLITS
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import journaled, runs
+from emotion_mlflow.tracking.cells import PARENT
 from emotion_mlflow.tracking.stored import experiment_name, read_run
-
-PARENT = "mlflow.parentRunId"
-"""MLflow's own tag: its UI nests runs by it."""
 
 
 def train(request: TrainRequest, reporter: Reporter) -> Outcome:

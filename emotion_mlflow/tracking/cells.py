@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mlflow
-from mlflow.exceptions import MlflowException
 
-from emotion_mlflow.errors import TrackingError, first_line
+from emotion_mlflow.tracking.runs import told
 
 TAG = "cell_digest"
 PARENT = "mlflow.parentRunId"
+"""MLflow's own tag: its UI nests runs by it."""
 SEEN = 100
 """Unfinished runs of one cell that are looked at, newest first."""
 
@@ -52,11 +52,8 @@ def child_environment(tracking_uri: str) -> dict[str, str]:
 
 
 def _search(experiment_id: str, asked: str, *, most: int) -> Sequence[str]:
-    """TrackingError where the server does not answer."""
-    try:
+    with told(f"experiment {experiment_id}"):
         found = mlflow.MlflowClient().search_runs(
             [experiment_id], filter_string=asked, order_by=["attributes.start_time DESC"], max_results=most
         )
-    except MlflowException as error:
-        raise TrackingError("a tracking server that answers", got=first_line(error)) from None
     return [run.info.run_id for run in found]

@@ -94,13 +94,11 @@ class Run:
 
 @contextlib.contextmanager
 def told(where: str) -> Iterator[None]:
-    """MLflow's own errors inside the block leave as a TrackingError, in one line."""
+    """What MLflow's client raises inside the block leaves as a TrackingError, in one line."""
     try:
         yield
-    except MlflowException as error:
-        raise TrackingError(
-            "a tracking server that takes what is written", got=first_line(error), where=where
-        ) from None
+    except _AWAY as error:
+        raise TrackingError("a tracking server that takes what is logged", got=first_line(error), where=where) from None
 
 
 def connect(tracking_uri: str | None) -> str:
@@ -147,29 +145,24 @@ def open_run(*, experiment: str, tracking_uri: str | None, name: str, tags: Mapp
     )
     status = "FAILED"
     try:
-        run.set_tags(tags)
-        yield run
+        with told(uri):
+            run.set_tags(tags)
+            yield run
         status = "FINISHED"
     except (Stopped, KeyboardInterrupt):
         status = "KILLED"
         raise
     except EmotionError as error:
-        with contextlib.suppress(*_AWAY):
+        with contextlib.suppress(TrackingError), patient(PATIENCE):  # the first error is the one to tell
             run.set_tags({"error": str(error)[:5000]})
         raise
-    except _AWAY as error:
-        raise _refused(error, uri) from None
     finally:
         try:
-            with patient(PATIENCE):
+            with patient(PATIENCE), told(uri):
                 mlflow.end_run(status=status)
-        except _AWAY as error:
+        except TrackingError:
             if status == "FINISHED":  # else the first error is told
-                raise _refused(error, uri) from None
-
-
-def _refused(error: Exception, uri: str) -> TrackingError:
-    return TrackingError("a tracking server that takes what is logged", got=first_line(error), where=uri)
+                raise
 
 
 def quiet_libraries() -> None:
