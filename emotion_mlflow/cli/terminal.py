@@ -56,14 +56,13 @@ def working(*, tensorflow: bool = True) -> Iterator[PlainReporter]:
     needs it, is imported quietly.
     """
     held = signal.signal(signal.SIGTERM, _stop)
-    if tensorflow:
-        quiet_tensorflow()
-    watcher = reporter()
     try:
         with contextlib.redirect_stdout(sys.stderr), ending_with_starter():
-            yield watcher
+            if tensorflow:
+                quiet_tensorflow()
+            with contextlib.closing(reporter()) as watcher:
+                yield watcher
     finally:
-        watcher.close()
         signal.signal(signal.SIGTERM, held)
 
 

@@ -4,6 +4,7 @@ Imports no TensorFlow: `check` tells a mistake in the flags before the long impo
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,6 +72,8 @@ class TrainRequest:
             if not 0 <= value < math.inf:
                 raise ConfigError("a finite number from 0 on", got=value, where=flag)
         if self.resume:
+            if not re.fullmatch(r"[\w-]+", self.resume):  # a path would lead to another folder than a journal's
+                raise ConfigError("the id of a run", got=self.resume, where="--resume")
             return  # what else was said is held against the run
         for name, flag in FLAGS.items():
             if name in self.overrides:

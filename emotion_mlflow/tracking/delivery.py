@@ -4,6 +4,7 @@
 sender.
 """
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,8 @@ from emotion_mlflow.tracking.journal import Entry, Journal, KeptFile, Unsendable
 
 MODEL = "model"
 """Name of a run's logged model."""
+HEARTBEAT_TAG = "heartbeat"
+"""Of a run: when its training was last seen alive, ISO time."""
 _CONTEXT = "mlflow.data.context"
 _VERSIONS = "mlflow.modelVersions"
 _ENTITIES = 100
@@ -69,7 +72,7 @@ class Delivery:
 
     def beat(self, now: str) -> None:
         """Shows that the run is alive."""
-        self.client.set_tag(self.run_id, "heartbeat", now)
+        self.client.set_tag(self.run_id, HEARTBEAT_TAG, now)
 
     def _batch(self, entry: Entry, doubtful: bool) -> None:
         wanted = [Metric(str(key), value, time, step) for key, value, time, step in entry.payload.get("metrics", [])]
@@ -203,12 +206,15 @@ class Delivery:
             model_id=model.model_id,
             await_creation_for=0,
         )
-        told = f'[{{"name": "{name}", "version": "{version.version}"}}]'
+        told = json.dumps([{"name": name, "version": str(version.version)}])
         self.client.set_logged_model_tags(model.model_id, {_VERSIONS: told})
         return str(version.version)
 
-    def _end(self, entry: Entry, doubtful: bool) -> None:
-        """First looks whether every file is there whole: a cut upload may have come to rest after the second one."""
+    def _end(self, entry: Entry, doubtful: bool) -> str:
+        """The status given; a run that lacks something, refused or damaged, is not FINISHED.
+
+        First looks whether every file is there whole: a cut upload may have come to rest after the second one.
+        """
         if entry.payload["run_id"] == self.run_id:
             files = {file.path: file for one in self.journal.entries if one.kind == "files" for file in self._kept(one)}
             found: dict[str, int | None] = {}
@@ -219,7 +225,10 @@ class Delivery:
                 self._upload(files[path])
             if short:
                 raise Incomplete(short[0])  # looked at once more
-        self.client.set_terminated(entry.payload["run_id"], entry.payload["status"], entry.payload["time"])
+        lacking = self.journal.refused or self.journal.damaged
+        status = "FAILED" if lacking and entry.payload["status"] == "FINISHED" else str(entry.payload["status"])
+        self.client.set_terminated(entry.payload["run_id"], status, entry.payload["time"])
+        return status
 
     def _kept(self, entry: Entry) -> list[KeptFile]:
         return [] if entry.number in self.journal.refused else self.journal.files_of(entry)

@@ -19,6 +19,8 @@ from typing import IO, Any
 
 from emotion_mlflow.errors import TrackingError
 
+ASIDE = ".damaged"
+"""What a journal's folder is called once it was sent but for its damaged lines."""
 _DIGITS = 16
 
 
@@ -60,7 +62,8 @@ class KeptFile:
 class Journal:
     """The journal of one run, held by one process at a time; several threads may use it.
 
-    Opening it cuts off a line that a crash left half-written; `damaged` counts the lines that could not be read.
+    Opening it cuts off a line that a crash left half-written (`torn`): its append never returned. `damaged` counts the
+    whole lines that can't be read; they stay.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -71,16 +74,16 @@ class Journal:
             self._lock = _locked(folder / "lock")
         except OSError as error:
             raise _no_room(error, folder) from None
-        self.entries, damaged = _read(folder / "entries")
-        marks, damaged_marks = _read(folder / "sent")
-        self.damaged = damaged + damaged_marks
+        self.entries, self.damaged, self.torn = _read(folder / "entries")
+        marks, _, _ = _read(folder / "sent")  # a lost mark costs a question to the server
         self.results: dict[int, Any] = {mark.number: mark.payload.get("result") for mark in marks}
         self.refused: dict[int, str] = {
             mark.number: str(mark.payload["refused"]) for mark in marks if mark.payload.get("refused")
         }
         self._waiting = deque(entry for entry in self.entries if entry.number not in self.results)
-        self.inherited = self._waiting[0].number if self._waiting else 0
-        """The entry that an earlier process may have sent without hearing the answer; 0: none."""
+        self._next = max([0, *self.results, *(entry.number for entry in self.entries)]) + 1
+        self.inherited = self._waiting[-1].number if self._waiting else 0
+        """The newest entry that an earlier process may have sent without hearing, or noting, the answer; 0: none."""
 
     def append(self, kind: str, payload: Mapping[str, Any], files: Mapping[str, Path | bytes] | None = None) -> int:
         """The new entry's number, once it is on the disk; TrackingError, and nothing half-written, where it is full.
@@ -88,15 +91,18 @@ class Journal:
         `files`: contents by artifact path; they are copied, so that the originals may go.
         """
         with self._changed:
-            number = self.entries[-1].number + 1 if self.entries else 1
+            number = self._next
             place = self.folder / "files" / str(number)
             try:
                 kept = [_keep(place / name, content, name) for name, content in (files or {}).items()]
                 whole = dict(payload) | ({"files": kept} if files else {})
                 _append(self.folder / "entries", {"n": number, "kind": kind, "payload": whole})
-            except OSError as error:
+            except BaseException as error:  # a stop signal too: what is not whole was never written
                 shutil.rmtree(place, ignore_errors=True)
-                raise _no_room(error, self.folder) from None
+                if isinstance(error, OSError):
+                    raise _no_room(error, self.folder) from None
+                raise
+            self._next += 1
             entry = Entry(number=number, kind=kind, payload=whole)
             self.entries.append(entry)
             self._waiting.append(entry)
@@ -157,9 +163,21 @@ class Journal:
         self._lock.close()
 
     def remove(self) -> None:
-        """Deletes it: everything was sent."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Deletes it: everything was sent. What is not a journal's stays."""
+        for name in ("entries", "sent", "lock"):
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "files", ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
         self.close()
+
+    def set_aside(self) -> Path:
+        """Keeps it under another name, which nobody sends: everything readable was sent, and some of it was damaged."""
+        aside = self.folder.with_name(f"{self.folder.name}{ASIDE}")
+        shutil.rmtree(aside, ignore_errors=True)
+        self.folder.rename(aside)
+        self.close()
+        return aside
 
 
 def _line(content: Mapping[str, Any]) -> bytes:
@@ -175,35 +193,30 @@ def _append(file: Path, content: Mapping[str, Any]) -> None:
             target.write(_line(content))
             target.flush()
             os.fsync(target.fileno())
-    except OSError:
+    except BaseException:  # a stop signal too
         with contextlib.suppress(OSError):
             os.truncate(file, before)
         raise
 
 
-def _read(file: Path) -> tuple[list[Entry], int]:
-    """The whole lines, in order, and how many are damaged; what a crash left at the end is cut off the file."""
+def _read(file: Path) -> tuple[list[Entry], int, bool]:
+    """The good lines, in order; how many are damaged; whether a crash left half a line, which is cut off the file."""
     if not file.is_file():
-        return [], 0
-    content = file.read_bytes()
+        return [], 0, False
+    *lines, rest = file.read_bytes().split(b"\n")
+    if rest:
+        os.truncate(file, file.stat().st_size - len(rest))
     entries: list[Entry] = []
-    good, place, damaged = 0, 0, 0
-    for line in content.splitlines(keepends=True) if content else []:
-        place += len(line)
+    for line in lines:
         entry = _entry(line, after=entries[-1].number if entries else 0)
-        if entry is None:
-            damaged += 1
-            continue
-        entries.append(entry)
-        good = place
-    if good < len(content):
-        os.truncate(file, good)
-    return entries, damaged
+        if entry:
+            entries.append(entry)
+    return entries, len(lines) - len(entries), bool(rest)
 
 
 def _entry(line: bytes, *, after: int) -> Entry | None:
-    checksum, _, text = line[:-1].partition(b" ")
-    if not line.endswith(b"\n") or hashlib.sha256(text).hexdigest()[:_DIGITS].encode() != checksum:
+    checksum, _, text = line.partition(b" ")
+    if hashlib.sha256(text).hexdigest()[:_DIGITS].encode() != checksum:
         return None
     try:
         read = json.loads(text)

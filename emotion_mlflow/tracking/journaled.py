@@ -5,6 +5,8 @@ The training only appends; it never waits for the server and never dies of it. U
 
 import contextlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +21,8 @@ from mlflow.tracking.context import registry as context
 
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import EmotionError, Stopped, TrackingError, first_line, without_password
-from emotion_mlflow.tracking.delivery import MODEL, Delivery
-from emotion_mlflow.tracking.journal import Journal
+from emotion_mlflow.tracking.delivery import HEARTBEAT_TAG, MODEL, Delivery
+from emotion_mlflow.tracking.journal import Journal, JournalBusyError
 from emotion_mlflow.tracking.runs import (
     ONE_ATTEMPT,
     PARAM_PREFIX,
@@ -30,6 +32,7 @@ from emotion_mlflow.tracking.runs import (
     connect,
     patient,
     quiet_libraries,
+    told,
 )
 from emotion_mlflow.tracking.sender import Sender, now
 from emotion_mlflow.tracking.stored import Logged, logged_by
@@ -37,9 +40,11 @@ from emotion_mlflow.tracking.system import Monitor
 
 FOLDER = "journal"
 """Of the journals, in the cache folder."""
-STOPPED_WAIT = 6.0
+STOPPED_WAIT = 5.0
 """Seconds that a stopped training waits for the server: a scheduler kills it after ten."""
 FAILED_WAIT = 15.0
+_LAST_WAIT = 2.0
+"""Seconds for the end itself where the user stopped the waiting."""
 _TOLD_AFTER = 3.0
 
 Tell = Callable[[str], None]
@@ -152,31 +157,20 @@ def open_run(
     with patient(PATIENCE):
         client = mlflow.MlflowClient(uri)
         info, outer = _start(client, experiment, name, tags, resume)
-    run_id, experiment_id = info.run_id, info.experiment_id
     with patient(SENDING, ONE_ATTEMPT), contextlib.ExitStack() as opened:
-        journal = Journal(cache_dir / FOLDER / run_id)
-        opened.callback(journal.close)
-        if not journal.entries:
-            place = {"run_id": run_id, "experiment_id": experiment_id, "tracking_uri": lasting(uri)}
-            journal.append("run", place)
-        run = JournaledRun(
-            run_id=run_id,
-            experiment_id=experiment_id,
-            tracking_uri=uri,
-            artifact_uri=info.artifact_uri,
-            journal=journal,
-            logged=logged_by(client, run_id) if resume else Logged(),
-        )
-        delivery = Delivery(journal, client=client, run_id=run_id, experiment_id=experiment_id)
-        sender = Sender(journal, delivery)
-        sender.start()
-        opened.callback(sender.stop)
-        monitor = Monitor(run_id, run.log_metrics, tracking_uri=uri, resumed=bool(resume))
-        monitor.start()
-        opened.callback(monitor.finish)
+        with _ended_unless_opened(client, outer, info.run_id):
+            run = _journaled(client, info, uri, cache_dir=cache_dir, resumed=bool(resume))
+            opened.callback(run.journal.close)
+            delivery = Delivery(run.journal, client=client, run_id=run.run_id, experiment_id=run.experiment_id)
+            sender = Sender(run.journal, delivery)
+            sender.start()
+            opened.callback(sender.stop)
+            monitor = Monitor(run.run_id, run.log_metrics, tracking_uri=uri, resumed=bool(resume))
+            monitor.start()
+            opened.callback(monitor.finish)
         status, wait = "FAILED", FAILED_WAIT
         try:
-            run.set_tags({**tags, "heartbeat": now()})
+            run.set_tags(tags)
             yield run
             status, wait = "FINISHED", sync_wait
         except (Stopped, KeyboardInterrupt):
@@ -187,8 +181,56 @@ def open_run(
                 run.set_tags({"error": str(error)[:5000]})
             raise
         finally:
-            monitor.finish()
-            _close(run, sender, delivery, status=status, outer=outer, wait=min(wait, sync_wait), tell=tell)
+            with _deaf() if status == "KILLED" else contextlib.nullcontext():
+                monitor.finish()
+                _close(run, sender, delivery, status=status, outer=outer, wait=min(wait, sync_wait), tell=tell)
+
+
+def _journaled(client: mlflow.MlflowClient, info: RunInfo, uri: str, *, cache_dir: Path, resumed: bool) -> JournaledRun:
+    """The run with its journal, which says where it belongs."""
+    with told(uri):
+        logged = logged_by(client, info.run_id) if resumed else Logged()
+    journal = Journal(cache_dir / FOLDER / info.run_id)
+    if not journal.entries:
+        place = {"run_id": info.run_id, "experiment_id": info.experiment_id, "tracking_uri": lasting(uri)}
+        journal.append("run", place)
+    return JournaledRun(
+        run_id=info.run_id,
+        experiment_id=info.experiment_id,
+        tracking_uri=uri,
+        artifact_uri=info.artifact_uri,
+        journal=journal,
+        logged=logged,
+    )
+
+
+@contextlib.contextmanager
+def _ended_unless_opened(client: mlflow.MlflowClient, *run_ids: str) -> Iterator[None]:
+    """A run whose journal can't be opened, or that is stopped meanwhile, is not left RUNNING."""
+    try:
+        yield
+    except JournalBusyError:  # another process is at work on it
+        raise
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, Stopped | KeyboardInterrupt) else "FAILED"
+        with _deaf(), contextlib.suppress(Exception):  # the error is the one to tell
+            for run_id in filter(None, run_ids):
+                client.set_terminated(run_id, status)
+        raise
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Further stop signals change nothing inside: what is left takes seconds, and without it the run looks alive."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in held.items():
+            signal.signal(number, handler)
 
 
 def _close(
@@ -201,24 +243,24 @@ def _close(
         _wait(run.journal, until, tell)
         refused = list(run.journal.refused.values())
     except BaseException:  # Ctrl-C: enough waiting
-        until = time.monotonic()
+        until = time.monotonic() + _LAST_WAIT
         raise
     finally:
-        status = "FAILED" if refused else status
-        try:
-            for run_id in filter(None, (outer, run.run_id)):
-                run.end(status, run_id)
-        except TrackingError:  # a full disk: the server may still hear of the end
-            with contextlib.suppress(Exception):
-                delivery.client.set_terminated(run.run_id, status)
-        run.journal.wait_until_sent(max(until - time.monotonic(), 0))
-        sender.stop()
-        run._closed()
-        if run.unsent:
-            tell(_left(run, sender.last_error))
-        else:
-            run.journal.remove()
-    if refused and status == "FAILED":
+        with _deaf():
+            try:
+                for run_id in filter(None, (outer, run.run_id)):
+                    run.end(status, run_id)
+            except TrackingError:  # a full disk: the server may still hear of the end
+                with contextlib.suppress(Exception):
+                    delivery.client.set_terminated(run.run_id, "FAILED" if refused else status)
+            run.journal.wait_until_sent(max(until - time.monotonic(), 0))
+            sender.stop()
+            run._closed()
+            if run.unsent:
+                tell(_left(run, sender.last_error))
+            else:
+                run.journal.remove()
+    if refused and status == "FINISHED":
         raise TrackingError("a server that takes what the training logs", got=refused[0], where=run.tracking_uri)
 
 
@@ -242,21 +284,22 @@ def _left(run: JournaledRun, error: str) -> str:
 def send_rest(run_id: str, *, cache_dir: Path, tracking_uri: str | None, seconds: float, tell: Tell) -> bool:
     """Sends what an earlier process of a run left in its journal, if it did; TrackingError where not all arrives."""
     folder = cache_dir / FOLDER / run_id
-    if not folder.is_dir():
+    if not (folder / "entries").is_file():
         return False
     uri = connect(tracking_uri)
     with patient(SENDING, ONE_ATTEMPT):
         journal = Journal(folder)
-        if journal.damaged:
-            tell(f"{journal.damaged} lines of the journal {folder} are damaged and cannot be sent")
-        left = drain(journal, uri, seconds=seconds)
+        left = drain(journal, uri, seconds=seconds, tell=tell)
     if left:
         raise TrackingError("a server that takes what the run logged before", got=left, where=uri)
     return True
 
 
-def drain(journal: Journal, uri: str, *, seconds: float) -> str:
-    """Sends a journal and removes it; what was in the way, where something is left after so many seconds."""
+def drain(journal: Journal, uri: str, *, seconds: float, tell: Tell) -> str:
+    """Sends a journal and removes it; what was in the way, where so many seconds brought nothing but failures.
+
+    One with damaged lines is set aside: the copies of their files are still in it.
+    """
     place = journal.entries[0].payload if journal.entries else {}
     run_id = str(place.get("run_id", journal.folder.name))
     client = mlflow.MlflowClient(uri)
@@ -265,12 +308,16 @@ def drain(journal: Journal, uri: str, *, seconds: float) -> str:
         Delivery(journal, client=client, run_id=run_id, experiment_id=str(place.get("experiment_id", ""))),
     )
     sender.start()
-    left = journal.wait_until_sent(seconds)
+    left = sender.wait(seconds)
     sender.stop()
     if left:
         journal.close()
-        return f"{left} writes unsent ({sender.last_error or 'too little time'})"
-    journal.remove()
+        return f"{left} writes unsent ({sender.last_error})"
+    if journal.damaged:
+        aside = journal.set_aside()
+        tell(f"{journal.damaged} lines of the journal of {run_id} are damaged and were not sent; it is kept: {aside}")
+    else:
+        journal.remove()
     return ""
 
 
@@ -286,13 +333,16 @@ def _start(
             if run.info.lifecycle_stage != "active":
                 raise TrackingError("a run that is not deleted", got="a deleted one", where=run.info.run_id)
             client.update_run(run.info.run_id, status="RUNNING")
+            client.set_tag(run.info.run_id, HEARTBEAT_TAG, now())
             outer = given if resume and given and given != resume else ""
             if outer:
                 client.set_tag(outer, "resumed", resume)
             return run.info, outer
         experiment_id = mlflow.set_experiment(experiment).experiment_id
         run = client.create_run(
-            experiment_id, run_name=name, tags=context.resolve_tags({**tags, "mlflow.runName": name})
+            experiment_id,
+            run_name=name,
+            tags=context.resolve_tags({**tags, "mlflow.runName": name, HEARTBEAT_TAG: now()}),
         )
     except MlflowException as error:
         raise TrackingError(

@@ -26,7 +26,7 @@ from emotion_mlflow.errors import EmotionError, Stopped, TrackingError, first_li
 PARAM_PREFIX = "config/"
 """`mlflow run -P learning_rate=1e-3` logs the raw text under the bare name, which can't be changed afterwards."""
 
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "6"}
 """How long the first request may take: a server that is away at the start is a mistake, told within 15 s."""
 
 SENDING = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}

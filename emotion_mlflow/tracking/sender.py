@@ -35,6 +35,8 @@ class Sender:
         self.journal, self.deliver, self.heartbeat = journal, deliver, heartbeat
         self.last_error = ""
         """Why the last attempt failed; empty where it did not."""
+        self.failures = 0
+        """How many attempts failed."""
         self._stopped = threading.Event()
         self._doubtful = journal.inherited
         self._beaten = time.monotonic()
@@ -57,6 +59,14 @@ class Sender:
         self._stopped.set()
         self._thread.join(2)
 
+    def wait(self, seconds: float) -> int:
+        """How many entries are unsent: none, or what is left once so many seconds brought nothing but failures."""
+        while True:
+            unsent, failures = self.journal.unsent, self.failures
+            left = self.journal.wait_until_sent(seconds)
+            if not left or (left == unsent and self.failures > failures):
+                return left
+
     def _work(self) -> None:
         while not self._stopped.is_set():
             entry = self.journal.first_unsent(0.5)
@@ -76,8 +86,12 @@ class Sender:
         self.journal.confirm(entry.number, result)
 
     def _attempt(self, entry: Entry) -> Any:
-        doubtful, self._doubtful = self._doubtful == entry.number, entry.number
-        return self.deliver(entry, doubtful=doubtful)
+        doubtful, self._doubtful = entry.number <= self._doubtful, max(entry.number, self._doubtful)
+        try:
+            return self.deliver(entry, doubtful=doubtful)
+        except Exception:
+            self.failures += 1
+            raise
 
     def _remember(self, state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None

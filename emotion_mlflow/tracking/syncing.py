@@ -10,14 +10,15 @@ from urllib.parse import urlsplit
 
 import mlflow
 
-from emotion_mlflow.errors import ConfigError
-from emotion_mlflow.tracking.journal import Journal, JournalBusyError
+from emotion_mlflow.errors import ConfigError, TrackingError
+from emotion_mlflow.tracking.delivery import HEARTBEAT_TAG
+from emotion_mlflow.tracking.journal import ASIDE, Journal, JournalBusyError
 from emotion_mlflow.tracking.journaled import FOLDER, drain, lasting
-from emotion_mlflow.tracking.runs import ONE_ATTEMPT, SENDING, connect, patient
+from emotion_mlflow.tracking.runs import ONE_ATTEMPT, SENDING, connect, patient, told
 from emotion_mlflow.tracking.sender import now
 
 SECONDS = 120.0
-"""How long a journal may take without anything being confirmed."""
+"""How long nothing but failures may happen to a journal."""
 _PAGE = 1000
 
 
@@ -53,10 +54,12 @@ class Reaped:
 def sync(cache_dir: Path, *, run_id: str, tracking_uri: str | None, tell: Callable[[str], None]) -> list[Synced]:
     """Sends the journals below `cache_dir`, or one run's; ConfigError where that run has none.
 
-    A journal whose training is still at work is left to it. A training that died without a word ends KILLED; it can
-    still be resumed.
+    A journal whose training is still at work is left to it, and one whose server is away waits on; without `run_id`
+    neither holds up the others. A training that died without a word ends KILLED; it can still be resumed.
     """
-    folders = sorted(folder for folder in (cache_dir / FOLDER).glob("*") if (folder / "entries").is_file())
+    here = str(mlflow.get_tracking_uri())
+    folders = sorted(entries.parent for entries in (cache_dir / FOLDER).glob("*/entries"))
+    folders = [folder for folder in folders if folder.suffix != ASIDE]
     if run_id:
         folders = [folder for folder in folders if folder.name == run_id]
         if not folders:
@@ -64,22 +67,37 @@ def sync(cache_dir: Path, *, run_id: str, tracking_uri: str | None, tell: Callab
     done = []
     for folder in folders:
         try:
-            done.append(_sync(Journal(folder), tracking_uri, tell))
+            done.append(_sync(Journal(folder), tracking_uri, here, tell))
         except JournalBusyError as error:
             if run_id:
                 raise
             tell(f"left alone: {error}")
+        except TrackingError as error:
+            if run_id:
+                raise
+            done.append(_not_sent(folder, str(error)))
     return done
 
 
-def _sync(journal: Journal, tracking_uri: str | None, tell: Callable[[str], None]) -> Synced:
-    run_id, problem = journal.folder.name, ""
+def _not_sent(folder: Path, problem: str) -> Synced:
+    journal = Journal(folder)
+    journal.close()
+    return Synced(
+        run_id=folder.name,
+        sent=0,
+        unsent=journal.unsent,
+        status="",
+        model_name=None,
+        model_version=None,
+        problem=problem,
+    )
+
+
+def _sync(journal: Journal, tracking_uri: str | None, here: str, tell: Callable[[str], None]) -> Synced:
+    run_id = journal.folder.name
     try:
-        if journal.damaged:
-            problem = f"{journal.damaged} damaged lines were cut off"
-            tell(f"the journal of {run_id}: {problem}")
         place = str(journal.entries[0].payload.get("tracking_uri", "")) if journal.entries else ""
-        uri = connect(_address(tracking_uri, place))
+        uri = connect(tracking_uri or _address(here, place))
         if journal.last("end") is None:
             payload = {"run_id": run_id, "status": "KILLED", "time": int(time.time() * 1000)}
             journal.append("end", payload)
@@ -89,56 +107,64 @@ def _sync(journal: Journal, tracking_uri: str | None, tell: Callable[[str], None
         raise
     before, end, registration = journal.unsent, journal.last("end"), journal.last("register")
     with patient(SENDING, ONE_ATTEMPT):
-        left = drain(journal, uri, seconds=SECONDS)
+        left = drain(journal, uri, seconds=SECONDS, tell=tell)
     number = registration.number if registration else 0
     version = journal.results.get(number) if number not in journal.refused else None
-    refused = "; ".join(journal.refused.values())
+    lacking = [f"refused: {why}" for why in journal.refused.values()]
+    lacking += [f"{journal.damaged} damaged lines were not sent"] if journal.damaged else []
     return Synced(
         run_id=run_id,
         sent=before - journal.unsent,
         unsent=journal.unsent,
-        status=str(end.payload["status"]) if end and not left else "",
+        status=str(journal.results.get(end.number, "")) if end and not left else "",
         model_name=str(registration.payload["name"]) if registration and version else None,
         model_version=version,
-        problem=left or (f"refused: {refused}" if refused else problem),
+        problem=left or "; ".join(lacking),
     )
 
 
-def _address(said: str | None, kept: str) -> str | None:
-    """What was said; else the journal's, with the password that the environment's has, if it is the same place."""
-    if said or not kept:
-        return said
-    here = str(mlflow.get_tracking_uri())
+def _address(here: str, kept: str) -> str:
+    """The journal's, with the password that the environment's has, if it is the same place; else the environment's."""
     same = lasting(here) == kept and urlsplit(here).password
-    return here if same else kept
+    return here if same or not kept else kept
 
 
 def reap(*, tracking_uri: str | None, older_than: float, dry_run: bool) -> list[Reaped]:
     """Marks KILLED what is RUNNING without a heartbeat for `older_than` seconds; only trainings of ours have one."""
-    connect(tracking_uri)
+    uri = connect(tracking_uri)
     client = mlflow.MlflowClient()
     limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=older_than)
     found = []
-    for run in _running(client):
-        beaten = _time(run.data.tags.get("heartbeat", ""))
-        if beaten is None or beaten > limit:
-            continue
-        found.append(Reaped(run_id=run.info.run_id, name=run.info.run_name or "", heartbeat=beaten.isoformat()))
-        if not dry_run:
-            client.set_tag(run.info.run_id, "reaped", now())
-            client.set_terminated(run.info.run_id, "KILLED", end_time=int(beaten.timestamp() * 1000))
+    with told(uri):
+        for run in _running(client):
+            beaten = _time(run.data.tags.get(HEARTBEAT_TAG, ""))
+            if beaten is None or beaten > limit:
+                continue
+            found.append(Reaped(run_id=run.info.run_id, name=run.info.run_name or "", heartbeat=beaten.isoformat()))
+            if not dry_run:
+                client.set_tag(run.info.run_id, "reaped", now())
+                client.set_terminated(run.info.run_id, "KILLED", end_time=int(beaten.timestamp() * 1000))
     return found
 
 
 def _running(client: mlflow.MlflowClient) -> list[Any]:
     """The runs with a heartbeat that the server believes to be alive."""
-    experiments, runs, token = [one.experiment_id for one in client.search_experiments()], [], None
+    experiments, runs, token = _experiments(client), [], None
     asked = "attributes.status = 'RUNNING' and tags.heartbeat LIKE '%'"
     while experiments and token != "":
         page = client.search_runs(experiments, filter_string=asked, max_results=_PAGE, page_token=token)
         runs += page
         token = page.token or ""
     return runs
+
+
+def _experiments(client: mlflow.MlflowClient) -> list[str]:
+    found, token = [], None
+    while token != "":
+        page = client.search_experiments(max_results=_PAGE, page_token=token)
+        found += [one.experiment_id for one in page]
+        token = page.token or ""
+    return found
 
 
 def _time(text: str) -> datetime.datetime | None:

@@ -1,9 +1,12 @@
 """MLflow's system metrics, read here and written to the journal, so that an outage neither ends nor delays them."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+from emotion_mlflow.errors import TrackingError
 
 Write = Callable[[dict[str, float], int], None]
 """Takes the figures of a moment and their step."""
@@ -29,7 +32,8 @@ class Monitor(SystemMetricsMonitor):
     def publish_metrics(self, metrics: dict[str, float]) -> None:
         """See SystemMetricsMonitor."""
         prefix = self._metrics_prefix + (f"{self.node_id}/" if self.node_id else "")
-        self._write({prefix + name: float(value) for name, value in metrics.items()}, self._logging_step)
+        with contextlib.suppress(TrackingError):  # a full disk, which the training tells; there may be room again
+            self._write({prefix + name: float(value) for name, value in metrics.items()}, self._logging_step)
         self._logging_step += 1
         for monitor in self.monitors:
             monitor.clear_metrics()
@@ -38,5 +42,5 @@ class Monitor(SystemMetricsMonitor):
         """See SystemMetricsMonitor; asks nobody."""
         self._shutdown_event.set()
         if self._process is not None:
-            self._process.join(5)
+            self._process.join(2)
             self._process = None

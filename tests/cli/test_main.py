@@ -69,6 +69,7 @@ MISTAKES = {
     "an unknown command": (["tarin"], "No such command 'tarin'"),
     "an unknown flag": (["train", "--epoch", "3"], "No such option"),
     "a flag without its value": (["train", "--epochs"], "requires an argument"),
+    "a folder for a run": (["train", "--resume", "../checkpoints"], "expected the id of a run; got ../checkpoints"),
     "words for a number": (["train", "--epochs", "many"], "'many'"),
     "no epochs": (["train", "--epochs", "0"], "expected at least 1 epoch; got 0 in epochs"),
     "an unknown backbone": (["train", "--backbone", "vgg"], "expected a backbone of resnet50"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emotion_mlflow.errors import TrackingError
+from emotion_mlflow.errors import Stopped, TrackingError
 from emotion_mlflow.tracking.journal import Journal, JournalBusyError
 
 
@@ -64,7 +64,7 @@ def test_what_is_appended_is_there_for_the_next_process_in_order(folder, reopene
         (1, "batch", {"metrics": [["val/loss", 0.30000000000000004, 5, 1]]}),
         (2, "end", {"status": "FINISHED"}),
     ]
-    assert (again.unsent, again.damaged) == (2, 0)
+    assert (again.unsent, again.damaged, again.torn) == (2, 0, False)
 
 
 def test_a_line_is_a_checksum_and_json(folder, opening):
@@ -100,7 +100,7 @@ def test_what_the_server_refused_is_remembered(folder, reopened, opening):
 
 
 @pytest.mark.parametrize("kept", [1, 20, -1])
-def test_a_line_that_a_crash_left_half_written_is_cut_off_and_counted(folder, kept, reopened, opening):
+def test_a_line_that_a_crash_left_half_written_is_cut_off_and_told(folder, kept, reopened, opening):
     journal = opening(folder)
     journal.append("batch", {"tags": {"colour": "red"}})
     whole = (folder / "entries").read_bytes()
@@ -109,7 +109,7 @@ def test_a_line_that_a_crash_left_half_written_is_cut_off_and_counted(folder, ke
     (folder / "entries").write_bytes(whole + second[:kept])
     again = reopened(journal)
     assert [entry.payload["tags"]["colour"] for entry in again.entries] == ["red"]
-    assert again.damaged == 1
+    assert (again.damaged, again.torn) == (0, True)
     assert (folder / "entries").read_bytes() == whole
     assert again.append("batch", {"tags": {"colour": "green"}}) == 2
     assert [entry.payload["tags"]["colour"] for entry in reopened(again).entries] == ["red", "green"]
@@ -123,7 +123,60 @@ def test_a_flipped_byte_costs_its_own_line_only(folder, reopened, opening):
     (folder / "entries").write_bytes(content.replace(b"blue", b"blux"))
     again = reopened(journal)
     assert [entry.payload["tags"]["colour"] for entry in again.entries] == ["red", "green"]
-    assert again.damaged == 1
+    assert (again.damaged, again.torn) == (1, False)
+    assert (folder / "entries").read_bytes().count(b"\n") == 3
+
+
+def test_the_number_of_a_damaged_line_is_not_used_again(folder, reopened, opening):
+    journal = opening(folder)
+    journal.append("batch", {"tags": {"colour": "red"}})
+    journal.append("batch", {"tags": {"colour": "blue"}})
+    journal.confirm(1)
+    journal.confirm(2)
+    (folder / "entries").write_bytes((folder / "entries").read_bytes().replace(b"blue", b"blux"))
+    again = reopened(journal)
+    assert again.append("batch", {"tags": {"colour": "green"}}) == 3
+    assert again.unsent == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_stop_inside_an_append_neither_loses_the_next_write_nor_damages_the_journal(
+    folder, when, reopened, opening, monkeypatch
+):
+    journal = opening(folder)
+    journal.append("batch", {"tags": {"colour": "red"}})
+    synced = os.fsync
+
+    def stopped(number):
+        if when == "after":
+            synced(number)
+        raise Stopped("SIGTERM")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", stopped)
+        with pytest.raises(Stopped):
+            journal.append("batch", {"tags": {"colour": "blue"}}, {"curve.png": b"x"})
+    journal.append("end", {"status": "KILLED"})
+    again = reopened(journal)
+    assert [(entry.number, entry.kind) for entry in again.entries] == [(1, "batch"), (2, "end")]
+    assert (again.unsent, again.damaged, again.torn) == (2, 0, False)
+    assert list((folder / "files").glob("*")) == []
+
+
+def test_only_what_belongs_to_a_journal_is_removed_with_it(folder, opening):
+    journal = opening(folder)
+    journal.append("files", {}, {"history.csv": b"epoch"})
+    (folder / "epoch-0001.npz").write_bytes(b"another's")
+    journal.remove()
+    assert [file.name for file in folder.iterdir()] == ["epoch-0001.npz"]
+
+
+def test_all_that_an_earlier_process_left_is_in_doubt(folder, reopened, opening):
+    journal = opening(folder)
+    for _ in range(3):
+        journal.append("batch", {})
+    journal.confirm(1)
+    assert reopened(journal).inherited == 3
 
 
 def test_a_damaged_mark_leaves_its_entry_to_be_sent(folder, reopened, opening):
@@ -132,7 +185,7 @@ def test_a_damaged_mark_leaves_its_entry_to_be_sent(folder, reopened, opening):
     journal.confirm(1)
     (folder / "sent").write_bytes((folder / "sent").read_bytes()[:-4])
     again = reopened(journal)
-    assert (again.unsent, again.inherited, again.damaged) == (1, 1, 1)
+    assert (again.unsent, again.inherited, again.damaged) == (1, 1, 0)
 
 
 @settings(max_examples=300, deadline=None)

@@ -252,7 +252,10 @@ def test_a_server_away_at_the_end_leaves_a_journal_that_sync_sends_later(own_ser
     assert run.unsent > 10
     assert f"emotion-mlflow sync {run.run_id} --cache-dir {tmp_path / 'cache'}" in told[-1]
     with pytest.raises(TrackingError, match="a tracking server that answers"):
-        syncing.sync(tmp_path / "cache", run_id="", tracking_uri=None, tell=told.append)
+        syncing.sync(tmp_path / "cache", run_id=run.run_id, tracking_uri=None, tell=told.append)
+    (kept,) = syncing.sync(tmp_path / "cache", run_id="", tracking_uri=None, tell=told.append)
+    assert kept.unsent == run.unsent
+    assert "a tracking server that answers" in kept.problem
     own_server.start()
     assert mlflow.MlflowClient(own_server.uri).get_run(run.run_id).info.status == "RUNNING"
     (done,) = syncing.sync(tmp_path / "cache", run_id="", tracking_uri=None, tell=told.append)
@@ -311,6 +314,83 @@ def test_a_resumed_run_first_sends_what_the_earlier_process_left(own_server, ope
         (2, 0.25),
     ]
     assert client.get_run(run.run_id).info.status == "FINISHED"
+
+
+def test_what_is_no_journal_is_neither_sent_nor_removed(own_server, tmp_path):
+    (tmp_path / "cache" / "journal").mkdir(parents=True)
+    mine = tmp_path / "faces"
+    mine.mkdir()
+    (mine / "one.png").write_bytes(b"x")
+    assert not journaled.send_rest(
+        str(mine), cache_dir=tmp_path / "cache", tracking_uri=own_server.uri, seconds=5, tell=[].append
+    )
+    assert (mine / "one.png").exists()
+
+
+def test_a_server_that_is_away_does_not_hold_up_the_journals_of_others(own_server, opening, tmp_path):
+    left = {}
+    for name in ("a", "b"):
+        other = Server(folder=tmp_path / name)
+        other.start()
+        with opening(other.uri, sync_wait=0) as run:
+            other.stop(signal.SIGKILL)
+            run.log_epoch({"epoch": 1, "train/loss": 0.5})
+        left[run.run_id] = other
+    back = max(left)  # the one that is tried last
+    left[back].start()
+    try:
+        done = {
+            one.run_id: one for one in syncing.sync(tmp_path / "cache", run_id="", tracking_uri=None, tell=[].append)
+        }
+    finally:
+        left[back].stop()
+    assert done[back].status == "FINISHED"
+    assert "a tracking server that answers" in done[min(left)].problem
+
+
+def test_a_journal_with_a_damaged_line_fails_the_run_and_is_kept(own_server, opening, files, model, tmp_path):
+    told = []
+    with opening(own_server.uri, sync_wait=0) as run:
+        own_server.stop(signal.SIGKILL)
+        run.log_epoch({"epoch": 1, "train/loss": 0.125})
+        run.log_epoch({"epoch": 2, "train/loss": 0.25})
+    entries = tmp_path / "cache" / "journal" / run.run_id / "entries"
+    entries.write_bytes(entries.read_bytes().replace(b"0.125", b"0.126"))
+    own_server.start()
+    (done,) = syncing.sync(tmp_path / "cache", run_id="", tracking_uri=None, tell=told.append)
+    assert (done.unsent, done.status, done.problem) == (0, "FAILED", "1 damaged lines were not sent")
+    assert mlflow.MlflowClient(own_server.uri).get_run(run.run_id).info.status == "FAILED"
+    aside = tmp_path / "cache" / "journal" / f"{run.run_id}.damaged"
+    assert f"it is kept: {aside}" in told[-1]
+    assert b"0.126" in (aside / "entries").read_bytes()
+    assert syncing.sync(tmp_path / "cache", run_id="", tracking_uri=None, tell=told.append) == []
+
+
+def test_a_run_whose_journal_cannot_be_opened_is_not_left_running(server, opening, tmp_path):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    with pytest.raises(TrackingError, match="expected room for what"), opening(server):
+        pytest.fail("a run was opened")
+    client = mlflow.MlflowClient(server)
+    (experiment,) = [one.experiment_id for one in client.search_experiments() if one.name == "journals"]
+    newest = client.search_runs([experiment], max_results=1)[0]
+    assert newest.info.status == "FAILED"
+    assert newest.data.tags["heartbeat"]
+
+
+def test_a_second_stop_changes_nothing(server, opening):
+    held = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), opening(server) as run:  # noqa: PT012
+            run.log_epoch({"epoch": 1, "train/loss": 0.5})
+            threading.Timer(0.05, signal.raise_signal, [signal.SIGTERM]).start()
+            raise KeyboardInterrupt
+        time.sleep(0.1)
+    except KeyboardInterrupt:  # it came late
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, held)
+    assert mlflow.MlflowClient(server).get_run(run.run_id).info.status == "KILLED"
+    assert not run.journal.folder.exists()
 
 
 def test_reap_marks_only_our_runs_whose_heartbeat_stopped(server):

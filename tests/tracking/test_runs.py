@@ -1,5 +1,6 @@
 """The tracking store: reached or not, and how runs end."""
 
+import socket
 import time
 
 import mlflow
@@ -85,6 +86,14 @@ def test_a_server_that_is_not_there_is_told_within_15_seconds(port):
         runs.connect(f"http://127.0.0.1:{port()}")
     assert time.perf_counter() - started < 15
     assert "\n" not in str(told.value)
+
+
+def test_a_server_that_takes_connections_and_never_answers_is_told_within_15_seconds():
+    with socket.create_server(("127.0.0.1", 0), backlog=8) as silent:
+        started = time.perf_counter()
+        with pytest.raises(TrackingError, match="expected a tracking server that answers"):
+            runs.connect(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert time.perf_counter() - started < 15
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path):

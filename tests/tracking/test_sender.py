@@ -66,13 +66,14 @@ def test_after_an_outage_the_entry_is_in_doubt_and_the_next_one_is_not(journal):
     assert far.taken == [1, 2]
 
 
-def test_the_first_entry_of_an_earlier_process_is_in_doubt(journal):
+def test_all_that_an_earlier_process_left_is_in_doubt(journal):
     journal.append("batch", {})
     journal.append("batch", {})
     journal.close()
     again, far = Journal(journal.folder), Far()
+    again.append("end", {})
     assert sent(again, far)[0] == 0
-    assert far.doubts == [(1, True), (2, False)]
+    assert far.doubts == [(1, True), (2, True), (3, False)]
     again.close()
 
 
@@ -142,3 +143,31 @@ def test_a_sign_of_life_is_given_when_it_is_due_and_its_failure_harms_nothing(jo
     sender.stop()
     assert len(far.beats) >= 2
     assert all(beat.endswith("+00:00") for beat in far.beats)
+
+
+class Slow(Far):
+    """Takes its time."""
+
+    def __call__(self, entry, *, doubtful):
+        time.sleep(0.5)
+        return super().__call__(entry, doubtful=doubtful)
+
+
+def test_waiting_goes_on_while_something_is_under_way(journal):
+    for _ in range(3):
+        journal.append("batch", {})
+    sender = Sender(journal, Slow())
+    sender.start()
+    assert sender.wait(0.1) == 0
+    sender.stop()
+
+
+def test_waiting_ends_where_nothing_but_failures_happens(journal):
+    for _ in range(3):
+        journal.append("batch", {})
+    sender = Sender(journal, Far(failures=[ConnectionError("refused")] * 1000))
+    sender.start()
+    started = time.perf_counter()
+    assert sender.wait(1.0) == 3
+    assert time.perf_counter() - started < 5
+    sender.stop()
