@@ -43,12 +43,10 @@ def test_without_a_checkpoint_there_is_none(checkpoints):
 def test_the_last_two_are_kept(checkpoints):
     for epoch in (1, 2, 3, 4):
         checkpoints.save(state(epoch))
-    assert sorted(file.name for file in checkpoints.folder.iterdir()) == [
-        "epoch-0003.npz", "epoch-0003.sha256", "epoch-0004.npz", "epoch-0004.sha256",
-    ]  # fmt: skip
+    assert sorted(file.name for file in checkpoints.folder.iterdir()) == ["epoch-0003.npz", "epoch-0004.npz"]
 
 
-@pytest.mark.parametrize("damage", ["a flipped bit", "cut short", "no checksum", "empty"])
+@pytest.mark.parametrize("damage", ["a flipped bit", "cut short", "empty"])
 def test_a_damaged_newest_one_is_told_and_the_one_before_is_taken(checkpoints, damage):
     for epoch in (1, 2):
         checkpoints.save(state(epoch))
@@ -57,12 +55,28 @@ def test_a_damaged_newest_one_is_told_and_the_one_before_is_taken(checkpoints, d
         spoil(newest)
     elif damage == "cut short":
         newest.write_bytes(newest.read_bytes()[:-30])
-    elif damage == "no checksum":
-        newest.with_suffix(".sha256").unlink()
     else:
         newest.write_bytes(b"")
     loaded, damaged = checkpoints.load()
     assert (loaded.epoch, damaged) == (1, [newest])
+
+
+def test_a_flipped_bit_anywhere_is_noticed_or_harmless(checkpoints):
+    checkpoints.save(state(1))
+    file = checkpoints.folder / "epoch-0001.npz"
+    whole, noticed = file.read_bytes(), 0
+    for place in range(len(whole)):
+        spoilt = bytearray(whole)
+        spoilt[place] ^= 1 << place % 8
+        file.write_bytes(spoilt)
+        loaded, damaged = checkpoints.load()
+        noticed += len(damaged)
+        if loaded:  # an archive's dates and padding mean nothing
+            assert loaded.notes == state(1).notes
+            assert list(loaded.arrays) == list(state(1).arrays)
+            for name, values in state(1).arrays.items():
+                np.testing.assert_array_equal(loaded.arrays[name], values)
+    assert noticed > len(whole) / 2
 
 
 def test_where_all_are_damaged_all_are_told(checkpoints):
@@ -93,9 +107,6 @@ def test_a_checkpoint_with_pickled_objects_is_not_read(checkpoints):
     checkpoints.save(state(1))
     file = checkpoints.folder / "epoch-0001.npz"
     np.savez(file, notes=np.frombuffer(b"{}", np.uint8), **{"array/x": np.array([{"a": 1}], dtype=object)})
-    import hashlib
-
-    file.with_suffix(".sha256").write_text(hashlib.sha256(file.read_bytes()).hexdigest())
     assert checkpoints.load() == (None, [file])
 
 
