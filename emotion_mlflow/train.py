@@ -134,6 +134,7 @@ class _Training:
         part = parts.heads if train.are_features else parts.whole
         self.network = Network(part, config=self.settings, class_weights=weights, layout=train.layout)
         self.weights = tf.constant(weights, tf.float32)
+        self.losses = tf.function(self._losses)
         self.progress = Progress(learning_rate=self.settings.learning_rate)
         self.best_weights: list[np.ndarray] = []
         self.compiled = False
@@ -206,7 +207,6 @@ class _Training:
         self.progress = Progress(**state.notes)
         if state.epoch != self.settings.warmup_epochs:
             self._compile(warming_up=state.epoch < self.settings.warmup_epochs)
-            self.network.optimizer.build(self.network.trainable_variables)
             _assign(self.network.optimizer.variables, kept["optimizer"])
         _assign(self.network.variables, kept["weights"])
         self.best_weights = kept["best"] or self.network.get_weights()
@@ -229,6 +229,7 @@ class _Training:
         if not self.train.are_features:
             self.parts.hold_backbone(still=warming_up)
         self.network.compile(optimizer=_optimizer(self.settings))
+        self.network.optimizer.build(self.network.trainable_variables)  # else the first step is traced twice
         self.compiled = True
 
     def _validate(self, epoch: int) -> dict[str, float]:
@@ -238,8 +239,8 @@ class _Training:
             outputs = self.network.predict(plain_batches(self.val.inputs, batch_size=PREDICT_BATCH), verbose=0)
         tensors = {task: tf.constant(values) for task, values in outputs.items()}
         truth = {name: tf.constant(values) for name, values in self.val.truth.items()}
-        losses = task_losses(truth, tensors, config=self.settings, class_weights=self.weights)
-        row = {"val/loss": float(self.network.total_loss(losses))}
+        losses, total = self.losses(truth, tensors)
+        row = {"val/loss": float(total)}
         finite = all(np.isfinite(values).all() for values in outputs.values())
         if not (finite and math.isfinite(row["val/loss"])):
             where = f"epoch {epoch}, after step {self.steps}, on the val faces"
@@ -251,6 +252,10 @@ class _Training:
         }
         row["val/selection_score"] = selection_score(scores)
         return row
+
+    def _losses(self, truth: dict[str, tf.Tensor], outputs: dict[str, tf.Tensor]) -> tuple[dict[str, Any], tf.Tensor]:
+        losses = task_losses(truth, outputs, config=self.settings, class_weights=self.weights)
+        return losses, self.network.total_loss(losses)
 
     def _remember(self, epoch: int, row: dict[str, float]) -> None:
         progress, name = self.progress, self.settings.early_stopping

@@ -68,7 +68,9 @@ def move_landmarks(landmarks: np.ndarray, changes: Changes, *, layout: LandmarkL
     if not landmarks.shape[1]:
         return landmarks
     points = landmarks.reshape(len(landmarks), -1, 2)
-    moved = points @ changes.forward[:, :, :2].transpose(0, 2, 1) + changes.forward[:, None, :, 2]
+    x, y = points[:, :, 0], points[:, :, 1]
+    rows = changes.forward[:, :, :, None].transpose(1, 2, 0, 3)  # NumPy is slow at many small matrix products
+    moved = np.stack([along * x + across * y + shift for along, across, shift in rows], axis=-1)
     if changes.mirrored.any():
         if layout.mirror is None:
             raise ValueError("expected a known mirror permutation for mirrored faces")
