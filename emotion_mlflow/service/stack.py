@@ -1,6 +1,7 @@
 """The stack as a whole: up, status, logs, down. Answers are values; `cli` shows them."""
 
 import os
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -51,7 +52,7 @@ class Ready:
         return (
             f"export MLFLOW_TRACKING_URI={self.uri}",
             f"export MLFLOW_TRACKING_USERNAME={self.user}",
-            f'export MLFLOW_TRACKING_PASSWORD="$(cat {self.password_file})"',
+            f'export MLFLOW_TRACKING_PASSWORD="$(cat {shlex.quote(str(self.password_file))})"',
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_a_client_is_told_the_address_the_user_and_where_the_password_is():
         "export MLFLOW_TRACKING_USERNAME=admin",
         'export MLFLOW_TRACKING_PASSWORD="$(cat /p)"',
     )
+
+
+def test_a_client_s_lines_work_whatever_the_folder_is_called(tmp_path):
+    file = tmp_path / "Application Support $(false)" / "admin's"
+    file.parent.mkdir()
+    file.write_text("a-word\n")
+    ready = stack.Ready(uri="http://h:1", user="admin", password_file=file, services=(), seconds=1)
+    script = "\n".join([*ready.client_lines(), 'printf %s "$MLFLOW_TRACKING_PASSWORD"'])
+    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("a-word", "")
 
 
 def test_two_stacks_have_two_folders_of_secrets():
