@@ -33,8 +33,25 @@ class Place:
         return {"STACK_USER": keys.owner()} | found | {"STACK_SECRETS": str(self.secrets)}
 
     def description(self) -> compose.Stack:
-        """compose.yaml, read. Raises ConfigError."""
-        return compose.read(self.file, self.variables())
+        """compose.yaml, read. Raises ConfigError, also for a part that the commands reach for and that is not there."""
+        found = compose.read(self.file, self.variables())
+        _require_parts(found, self.file)
+        return found
+
+
+_VOLUMES = {"database": "database", "server": "scratch"}
+_SECRETS = ("admin_password", "store_key")
+
+
+def _require_parts(description: compose.Stack, file: Path) -> None:
+    absent = [f"secret {name}" for name in _SECRETS if name not in description.secrets]
+    for name, volume in _VOLUMES.items():
+        if volume not in description.service(name).volumes:
+            absent.append(f"volume {volume} of the service {name}")
+    if not description.service("server").ports:
+        absent.append("port of the service server")
+    if absent:
+        raise ConfigError(f"the {absent[0]}", got="none", where=file)
 
 
 @dataclass(frozen=True, kw_only=True)

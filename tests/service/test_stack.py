@@ -49,6 +49,24 @@ def test_nothing_is_written_before_an_engine_answers(no_engine, capsys):
     assert list(no_engine.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("shipped", "changed", "message"),
+    [
+        ("    ports: [", "    x-ports: [", "keys among"),
+        ('    ports: ["${STACK_BIND:-127.0.0.1}:${STACK_PORT:-5000}:5000"]\n', "", "the port of the service server"),
+        ('["scratch:/scratch"]', "[]", "the volume scratch of the service server"),
+        ("admin_password", "other_password", "the secret admin_password"),
+        ("  server:\n", "  other:\n", "one of database, store, other; got server"),
+    ],
+)
+def test_a_compose_file_that_lacks_what_the_commands_reach_for_is_refused(no_engine, capsys, shipped, changed, message):
+    text = stack.COMPOSE.read_text()
+    assert shipped in text
+    (no_engine / "compose.yaml").write_text(text.replace(shipped, changed))
+    code, _, err = run(capsys, "up", "--file", no_engine / "compose.yaml", "--secrets", no_engine / "secrets")
+    assert (code, message in err) == (2, True), err
+
+
 @pytest.mark.parametrize("name", ["Team", "a b", "../x", ""])
 def test_a_name_that_no_container_can_bear_is_refused(no_engine, capsys, name):
     code, _, err = run(capsys, "status", "--name", name)
