@@ -62,17 +62,31 @@ class _Parts:
         return engine.run(self.server, ["python", "/app/artifacts.py", *arguments], sink=sink)
 
 
+@engine.told()
 def save(place: Place, folder: Path, *, say: Say) -> dict[str, Any]:
     """Writes the backup into a new folder, readable by its owner alone; gives counts and bytes.
 
-    What is half written is called FOLDER.partial. Raises StackError if the stack doesn't run, DataError if the folder
-    is there already.
+    What is half written is called FOLDER.partial. Raises StackError if the stack doesn't run, DataError if one of the
+    two is there already or can't be written.
     """
     if folder.exists():
         raise DataError("a folder that is not there yet", got="one", where=folder)
-    parts = _Parts(place)
     partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True, mode=0o700)
+    if partial.exists():
+        raise DataError("no half backup", got="one that failed before (delete it)", where=partial)
+    parts = _Parts(place)
+    try:
+        partial.mkdir(parents=True, mode=0o700)
+        manifest = _write(parts, partial, say)
+        partial.rename(folder)
+        _flush(folder.parent)
+    except OSError as error:  # a full disk, mostly; the engine's own are StackErrors by then
+        raise DataError("a folder that takes the backup", got=error.strerror or error, where=partial) from error
+    return {"folder": str(folder), "bytes": sum(each.stat().st_size for each in folder.iterdir())} | _counts(manifest)
+
+
+def _write(parts: _Parts, partial: Path, say: Say) -> dict[str, Any]:
+    """The manifest, after all of the backup is on the disk."""
     held = os.umask(0o077)
     try:
         tables = {}
@@ -86,8 +100,18 @@ def save(place: Place, folder: Path, *, say: Say) -> dict[str, Any]:
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     finally:
         os.umask(held)
-    partial.rename(folder)
-    return {"folder": str(folder), "bytes": sum(each.stat().st_size for each in folder.iterdir())} | _counts(manifest)
+    for each in (*partial.iterdir(), partial):
+        _flush(each)
+    return manifest
+
+
+def _flush(place: Path) -> None:
+    """Puts a file's content, or a folder's names, on the disk: a power cut must not leave a backup that looks whole."""
+    opened = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _dump(parts: _Parts, name: str, file: Path) -> dict[str, Any]:
@@ -164,6 +188,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+@engine.told()
 def restore(place: Place, folder: Path, *, say: Say, patience: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """Fills an empty stack that is up, and verifies it: each table's rows, each artifact as the store gives it back.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.service import compose, containers, engine, keys
-from emotion_mlflow.service.containers import LABEL, State
+from emotion_mlflow.service.containers import State
 from emotion_mlflow.service.engine import Say
 
 COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
@@ -80,6 +80,7 @@ def default_secrets(name: str) -> Path:
     return user_data_path("emotion-mlflow") / "stacks" / name / "secrets"
 
 
+@engine.told()
 def up(place: Place, *, say: Say, rebuild: bool = False, patience: float = PATIENCE_SECONDS) -> Ready:
     """Makes what is missing, starts all, waits until every service is healthy.
 
@@ -126,6 +127,7 @@ def _ready(place: Place, description: compose.Stack, seen: list[State], seconds:
     )
 
 
+@engine.told()
 def status(place: Place) -> list[State]:
     """Each service as it is now."""
     description = place.description()
@@ -142,30 +144,36 @@ def logs(place: Place, names: tuple[str, ...], *, tail: int, follow: bool) -> It
     chosen = [description.service(name).name for name in names] or [each.name for each in description.services]
     if follow and len(chosen) != 1:
         raise ConfigError("one service to follow", got=", ".join(chosen), where="--follow")
-    client = engine.connect()
-    for name in chosen:
-        container = containers.find(client, place.name, name)
-        if container is None:
-            continue
-        lines = container.logs(tail=tail, stream=True, follow=follow, timestamps=True)
-        yield from (f"{name} | {line.decode(errors='replace').rstrip()}" for line in lines)
+    with engine.told():
+        client = engine.connect()
+        for name in chosen:
+            container = containers.find(client, place.name, name)
+            if container is None:
+                continue
+            lines = container.logs(tail=tail, stream=True, follow=follow, timestamps=True)
+            yield from (f"{name} | {line.decode(errors='replace').rstrip()}" for line in lines)
 
 
+@engine.told()
 def down(place: Place, *, volumes: bool, say: Say) -> list[str]:
-    """Stops and removes containers and networks, last started first; with `volumes` the data too. Says what went."""
+    """Stops and removes containers and networks, last started first; with `volumes` the data too. Says what went.
+
+    Raises StackError, before anything is stopped, while a container of others is on a network.
+    """
     description = place.description()
     client = engine.connect()
+    own = [containers.container_name(place.name, service.name) for service in description.services]
+    networks = containers.belonging(client.networks, place.name, description.networks)
+    for network in networks:
+        containers.refuse_guests(network, own)
     gone = []
     for service in reversed(description.services):
         if container := containers.find(client, place.name, service.name):
             say(f"stopping {service.name}")
             containers.remove(container, service.grace)
             gone.append(container.name)
-    marked = {"label": f"{LABEL}={place.name}"}
-    for network in client.networks.list(filters=marked):
-        network.remove()
-        gone.append(network.name)
-    for volume in client.volumes.list(filters=marked) if volumes else ():
-        volume.remove()
-        gone.append(volume.name)
+    kept = containers.belonging(client.volumes, place.name, description.volumes) if volumes else []
+    for each in (*networks, *kept):
+        each.remove()
+        gone.append(each.name)
     return gone

@@ -5,7 +5,8 @@ import tarfile
 import pytest
 
 from emotion_mlflow.errors import DataError
-from emotion_mlflow.service import backup
+from emotion_mlflow.service import backup, compose
+from emotion_mlflow.service.stack import COMPOSE, Place
 
 
 @pytest.fixture
@@ -62,3 +63,69 @@ def test_a_manifest_that_names_files_elsewhere_is_refused(folder):
         DataError, match=r"expected the files artifacts\.tar, mlflow\.dump, mlflow_auth\.dump; got \.\."
     ):
         backup.read_manifest(folder)
+
+
+class Parts:
+    """A stack of one artifact and no tables."""
+
+    def __init__(self, place):
+        self.description = compose.read(COMPOSE, {})
+        self.database = self.server = None
+
+    def sql(self, database, statement):
+        return "17.10"
+
+    def artifacts(self, *arguments, sink):
+        with tarfile.open(fileobj=sink, mode="w|") as tar:
+            tar.addfile(tarfile.TarInfo("1/run/artifacts/empty"))
+
+
+@pytest.fixture
+def running(monkeypatch):
+    """A stack that answers every command with a line."""
+
+    def answer(container, command, *, sink=None):
+        return sink.write(b"x\n") if sink else b"3.17.2\n"
+
+    monkeypatch.setattr(backup, "_Parts", Parts)
+    monkeypatch.setattr(backup.engine, "run", answer)
+
+
+def save(folder):
+    return backup.save(Place(), folder, say=lambda line: None)
+
+
+def test_a_backup_is_on_the_disk_before_it_bears_its_name(running, tmp_path, monkeypatch):
+    flushed = []
+
+    def flush(place):
+        flushed.append((place.name, (tmp_path / "saved").exists()))
+
+    monkeypatch.setattr(backup, "_flush", flush)
+    assert save(tmp_path / "saved")["artifacts"] == 1
+    names = ["artifacts.tar", "backup.json", "mlflow.dump", "mlflow_auth.dump", "saved.partial"]
+    assert sorted(flushed[:-1]) == [(name, False) for name in names]
+    assert flushed[-1] == (tmp_path.name, True)
+
+
+def test_a_half_backup_of_before_is_told_and_left_alone(running, tmp_path):
+    (tmp_path / "saved.partial").mkdir()
+    with pytest.raises(DataError, match=r"expected no half backup; got one that failed before .*saved\.partial"):
+        save(tmp_path / "saved")
+    assert not any((tmp_path / "saved.partial").iterdir())
+
+
+def test_a_full_disk_is_told_in_one_line_and_leaves_no_whole_backup(running, tmp_path, monkeypatch):
+    def full(*arguments, sink):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Parts, "artifacts", full)
+    with pytest.raises(DataError, match=r"takes the backup; got No space left on device in .*saved\.partial"):
+        save(tmp_path / "saved")
+    assert [each.name for each in tmp_path.iterdir()] == ["saved.partial"]
+
+
+def test_a_place_that_takes_no_folder_is_told_in_one_line(running, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="got Not a directory"):
+        save(tmp_path / "file" / "saved")
