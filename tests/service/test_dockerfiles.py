@@ -1,10 +1,12 @@
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from emotion_mlflow.service import compose
 from emotion_mlflow.service.stack import COMPOSE
@@ -55,3 +57,19 @@ def test_the_database_s_password_is_among_no_program_s_arguments(tmp_path):
     subprocess.run(["sh", ROOT / "docker" / "database" / "mlflow.sh"], env=environment, check=True)
     assert "password" not in (tmp_path / "arguments").read_text()
     assert "\\set password `cat /run/secrets/database_password`" in (tmp_path / "read").read_text().splitlines()
+
+
+def test_the_training_image_has_the_lock_s_versions_and_no_development_tools():
+    text = (ROOT / "docker" / "train" / "Dockerfile").read_text()
+    installs = re.findall(r"pip install (?:--\S+ )*(.*)", text)
+    assert installs == ["-c requirements.lock ."]
+
+
+def test_every_documented_training_container_keeps_its_journal_on_a_volume():
+    home = re.search(r"HOME=(\S+)", (ROOT / "docker" / "train" / "Dockerfile").read_text())[1]
+    text = (ROOT / "docs" / "STACK.md").read_text()
+    runs = re.findall(r"^\$ (docker run (?:.*\\\n)*.*)$", text, re.MULTILINE)
+    (described,) = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    assert runs
+    assert all(f" -v emotion-cache:{home} " in each for each in runs), runs
+    assert described["docker_env"]["volumes"] == [f"emotion-cache:{home}"]
