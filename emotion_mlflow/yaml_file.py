@@ -1,4 +1,4 @@
-"""A user's YAML file -> plain values, read without trusting it. Used by the gates' limits and the grid."""
+"""A user's YAML file -> plain values, read without trusting it. Used by the gates' limits, the grid and the stack."""
 
 from pathlib import Path
 from typing import Any

@@ -124,3 +124,26 @@ def test_only_engine_installs_system_packages():
     rules = re.split(r"^(?=[a-z-]+:)", (HOUSE / "Makefile").read_text(), flags=re.MULTILINE)
     installing = [rule.partition(":")[0] for rule in rules if re.search(r"apt-get( -\S+)* install -y", rule)]
     assert installing == ["engine"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "told"),
+    [
+        ("No known vulnerabilities found", 0, "No known vulnerabilities found"),
+        ("Found 1 known vulnerability in 1 package\nx 1.0 hides a ReadTimeout", 2, "hides a ReadTimeout"),
+        ("requests.exceptions.ConnectionError: no such name", 0, "not audited: no advisory source answers"),
+        ("error: no such option", 2, "error: no such option"),
+    ],
+    ids=["nothing found", "something found, whose text sounds like an outage", "no source answers", "another mistake"],
+)
+def test_audit_fails_for_what_it_finds_and_not_for_an_outage(tmp_path, said, code, told):
+    (tmp_path / "said").write_text(said)
+    asked = f'#!/bin/sh\necho "$*" >{tmp_path}/asked\ncat {tmp_path}/said\ngrep -q "^No known" {tmp_path}/said\n'
+    for name in ("uv", "stamp"):
+        (tmp_path / name).write_text(asked)
+        (tmp_path / name).chmod(0o755)
+    command = ["make", "audit", f"BIN={tmp_path}", f"STAMP={tmp_path / 'stamp'}"]
+    done = subprocess.run(command, cwd=HOUSE, capture_output=True, text=True, check=False)
+    assert (done.returncode, told in done.stdout) == (code, True), done.stdout + done.stderr
+    for file in ("requirements.lock", "docker/server/requirements.txt"):
+        assert f"--requirement {file} " in (tmp_path / "asked").read_text()

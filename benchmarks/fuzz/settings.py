@@ -1,14 +1,15 @@
-"""Settings under fire: `--set` and the other flags, the gates' and the grid's YAML."""
+"""Settings under fire: `--set` and the other flags, the YAML of the gates, the grid and the stack."""
 
 import contextlib
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
-from benchmarks.fuzz.damage import damaged, plain_values, words
+from benchmarks.fuzz.damage import damaged, nested, plain_values, words
 from benchmarks.fuzz.guard import Guard
 from benchmarks.fuzz.reader import Prepared, Reader, written
 from emotion_mlflow import cli
@@ -17,6 +18,9 @@ from emotion_mlflow.config import RunConfig, field_names
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.promotion.limits import SHIPPED, read_limits
 from emotion_mlflow.scale.file import read_grid_file
+from emotion_mlflow.service import compose, containers
+from emotion_mlflow.service.stack import COMPOSE
+from emotion_mlflow.yaml_file import read_yaml
 
 TAGS = (
     "!!python/object/apply:os.system ['touch CANARY']", "!!python/object/new:os.mkdir ['CANARY']",
@@ -65,6 +69,40 @@ def _grid(guard: Guard) -> Prepared:
     good = b"backbones: [resnet50, efficientnetb0]\nrng_seeds: [0, 1]\nset: {training.dropout: 0.2}\nepochs: 3\n"
     made = yaml_files(canary=guard.canary, keys=keys, good=good)
     return made, lambda content: read_grid_file(written(guard.inside / "grid.yaml", content), names=keys)
+
+
+@st.composite
+def _services(draw: Callable) -> bytes:
+    """The shipped compose.yaml with values of any kind in the places of a service's keys, or of their parts."""
+    text = read_yaml(COMPOSE, what="the shipped compose.yaml")
+    service = text["services"][draw(st.sampled_from(sorted(text["services"])))]
+    for key in draw(st.lists(st.sampled_from(sorted(compose.SERVICE_KEYS)), min_size=1, max_size=3)):
+        value = draw(st.one_of(plain_values(), words(), words().map(lambda word: [word])))
+        inner = service.get(key)
+        if isinstance(inner, dict) and draw(st.booleans()):
+            inner[draw(st.sampled_from(sorted(inner)))] = value
+        else:
+            service[key] = value
+    if draw(st.booleans()):
+        text[draw(st.sampled_from(sorted(compose.TOP_KEYS)))] = draw(nested())
+    return json.dumps(text).encode()
+
+
+def _compose(guard: Guard) -> Prepared:
+    """compose.yaml with `.env` beside it, as far as what the engine is given."""
+    made = yaml_files(canary=guard.canary, keys=tuple(compose.TOP_KEYS), good=COMPOSE.read_bytes()) | _services()
+    names = st.sampled_from(("STACK_PORT", "STACK_USER", "STACK_BIND", "STACK_SERVER_MEMORY", "STACK_SECRETS", "="))
+    pairs = st.tuples(names, words()).map(lambda pair: "=".join(pair).encode("utf-8", "surrogatepass"))
+    beside = st.one_of(st.just(b""), pairs, st.binary(max_size=40))
+
+    def look(given: tuple[bytes, bytes]) -> None:
+        file = written(guard.inside / "compose.yaml", given[0])
+        written(guard.inside / ".env", given[1])
+        description = compose.read(file, compose.variables({}, file))
+        for service in description.services:
+            containers.arguments("team", service, secrets=description.secrets, image_id="")
+
+    return st.tuples(made, beside), look
 
 
 def _settings(guard: Guard) -> Prepared:
@@ -122,4 +160,5 @@ READERS = (
     Reader(name="command lines", prepare=_flags, share=60),
     Reader(name="gates.yaml", prepare=_limits, share=40),
     Reader(name="grid.yaml", prepare=_grid, share=40),
+    Reader(name="compose.yaml", prepare=_compose, share=40),
 )

@@ -3,7 +3,9 @@
 # only that role in over the network. The superuser can log in from inside the container alone.
 set -eu
 
-psql --username postgres --set ON_ERROR_STOP=1 --set password="$(cat /run/secrets/database_password)" <<'SQL'
+# psql itself reads the password: among its arguments every process of the container would see it.
+psql --username postgres --set ON_ERROR_STOP=1 <<'SQL'
+\set password `cat /run/secrets/database_password`
 CREATE ROLE mlflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 60 PASSWORD :'password';
 CREATE DATABASE mlflow OWNER mlflow;
 CREATE DATABASE mlflow_auth OWNER mlflow;

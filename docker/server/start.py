@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 SECRETS = Path("/run/secrets")
 SCRATCH = Path(os.environ.get("TMPDIR", "/tmp"))  # noqa: S108  the container's own
+SETTINGS = Path("/tmp/basic_auth.ini")  # noqa: S108  in memory (tmpfs): it holds the database's password
 BUCKET = "mlflow"
 STORE = "http://store:8333"
 ADMIN = "admin"
@@ -86,16 +87,15 @@ def empty_scratch() -> None:
 
 def write_auth_settings(address: str) -> Path:
     """basic_auth.ini, readable by this user alone."""
-    file = SCRATCH / "basic_auth.ini"
     settings = {
         "default_permission": os.environ["STACK_DEFAULT_PERMISSION"],
         "database_uri": address.replace("%", "%%"),
         "admin_username": ADMIN,
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
     }
-    file.touch(mode=0o600)
-    file.write_text("[mlflow]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
-    return file
+    SETTINGS.touch(mode=0o600)
+    SETTINGS.write_text("[mlflow]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
+    return SETTINGS
 
 
 def main() -> None:

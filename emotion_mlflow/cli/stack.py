@@ -93,8 +93,11 @@ def status_command(as_json: bool, **place: str) -> int:
 @_placed
 def logs_command(services: tuple[str, ...], tail: int, follow: bool, as_json: bool, **place: str) -> None:
     """Show what the services wrote: database, store, server, or all."""
+    from emotion_mlflow.errors import ConfigError
     from emotion_mlflow.service import stack
 
+    if follow and as_json:
+        raise ConfigError("--follow or --json, whose one answer would never come", got="both")
     lines = stack.logs(_place(**place), services, tail=tail, follow=follow)
     if as_json:
         _show({"lines": list(lines)})

@@ -7,6 +7,7 @@ runs go on meanwhile: clients log an artifact before the registry hears of it.
 import hashlib
 import json
 import os
+import re
 import tarfile
 import time
 from collections.abc import Mapping
@@ -25,7 +26,14 @@ DATABASES = ("mlflow", "mlflow_auth")
 MANIFEST = "backup.json"
 ARTIFACTS = "artifacts.tar"
 PIECE = 1 << 20
-_COUNT = "select (select count(*) from runs) + (select count(*) from registered_models)"
+SCHEMAS = {"mlflow": "alembic_version", "mlflow_auth": "alembic_version_auth"}
+"""The table of each database that says which release's tables it has."""
+_ROWS = (
+    "select (select count(*) from runs) + (select count(*) from registered_models)"
+    " + (select count(*) from logged_models) + (select count(*) from trace_info)"
+    " + (select count(*) from experiments where experiment_id <> 0)"
+)
+_ACCOUNTS = "select count(*) from users where username <> 'admin'"
 
 
 class _Parts:
@@ -57,22 +65,45 @@ class _Parts:
         command = ["psql", "-U", "postgres", "-d", database, "-v", "ON_ERROR_STOP=1", "-Atqc", statement]
         return engine.run(self.database, command).decode().strip()
 
+    def mlflow(self) -> str:
+        """The server's version."""
+        script = "import importlib.metadata as m; print(m.version('mlflow'))"
+        return engine.run(self.server, ["python", "-c", script]).decode().strip()
+
+    def postgresql(self) -> str:
+        """The database's version, with what its packager added."""
+        return self.sql("mlflow", "show server_version")
+
     def artifacts(self, *arguments: str, sink: Any = None) -> bytes:
         """What docker/server/artifacts.py answers."""
         return engine.run(self.server, ["python", "/app/artifacts.py", *arguments], sink=sink)
 
 
+@engine.told()
 def save(place: Place, folder: Path, *, say: Say) -> dict[str, Any]:
     """Writes the backup into a new folder, readable by its owner alone; gives counts and bytes.
 
-    What is half written is called FOLDER.partial. Raises StackError if the stack doesn't run, DataError if the folder
-    is there already.
+    What is half written is called FOLDER.partial. Raises StackError if the stack doesn't run, DataError if one of the
+    two is there already or can't be written.
     """
     if folder.exists():
         raise DataError("a folder that is not there yet", got="one", where=folder)
-    parts = _Parts(place)
     partial = folder.with_name(folder.name + ".partial")
-    partial.mkdir(parents=True, mode=0o700)
+    if partial.exists():
+        raise DataError("no half backup", got="one that failed before (delete it)", where=partial)
+    parts = _Parts(place)
+    try:
+        partial.mkdir(parents=True, mode=0o700)
+        manifest = _write(parts, partial, say)
+        partial.rename(folder)
+        _flush(folder.parent)
+    except OSError as error:  # a full disk, mostly; the engine's own are StackErrors by then
+        raise DataError("a folder that takes the backup", got=error.strerror or error, where=partial) from error
+    return {"folder": str(folder), "bytes": sum(each.stat().st_size for each in folder.iterdir())} | _counts(manifest)
+
+
+def _write(parts: _Parts, partial: Path, say: Say) -> dict[str, Any]:
+    """The manifest, after all of the backup is on the disk."""
     held = os.umask(0o077)
     try:
         tables = {}
@@ -86,8 +117,18 @@ def save(place: Place, folder: Path, *, say: Say) -> dict[str, Any]:
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     finally:
         os.umask(held)
-    partial.rename(folder)
-    return {"folder": str(folder), "bytes": sum(each.stat().st_size for each in folder.iterdir())} | _counts(manifest)
+    for each in (*partial.iterdir(), partial):
+        _flush(each)
+    return manifest
+
+
+def _flush(place: Path) -> None:
+    """Puts a file's content, or a folder's names, on the disk: a power cut must not leave a backup that looks whole."""
+    opened = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _dump(parts: _Parts, name: str, file: Path) -> dict[str, Any]:
@@ -107,15 +148,12 @@ def _manifest(parts: _Parts, folder: Path, tables: Mapping[str, Any]) -> dict[st
     return {
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         "by": f"emotion-mlflow {emotion_mlflow.__version__}",
-        "mlflow": engine.run(parts.server, ["python", "-c", _VERSION]).decode().strip(),
-        "postgresql": parts.sql("mlflow", "show server_version"),
+        "mlflow": parts.mlflow(),
+        "postgresql": parts.postgresql(),
         "files": {file.name: digest_of(file) for file in sorted(folder.iterdir())},
         "tables": tables,
         "artifacts": digests_in(folder / ARTIFACTS),
     }
-
-
-_VERSION = "import importlib.metadata as m; print(m.version('mlflow'))"
 
 
 def _counts(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +169,7 @@ def digest_of(file: Path) -> str:
 
 def digests_in(file: Path) -> dict[str, str]:
     """Name to SHA-256 of every file in a tar."""
-    with tarfile.open(file) as tar:
+    with tarfile.open(file, "r:") as tar:
         members = [entry for entry in tar if entry.isfile()]
         return {entry.name: _digest_of_member(tar, entry) for entry in members}
 
@@ -161,18 +199,34 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise DataError(
                 "the digest that the backup was made with", got="another: the file changed", where=folder / name
             )
+    _must_hold(folder / ARTIFACTS, manifest["artifacts"])
     return manifest
 
 
+def _must_hold(file: Path, wanted: Any) -> None:
+    """DataError unless the tar holds these artifacts and no other, each of a name that stays among the artifacts."""
+    try:
+        found = digests_in(file)
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise DataError("a tar of artifacts", got=error, where=file) from error
+    for name in found:
+        if not name or name.startswith("/") or ".." in name.split("/"):
+            raise DataError("names of artifacts, as 1/run/artifacts/history.csv", got=ascii(name), where=file)
+    if found != wanted:
+        raise DataError(f"the artifacts that {MANIFEST} lists", got="others", where=file)
+
+
+@engine.told()
 def restore(place: Place, folder: Path, *, say: Say, patience: float = PATIENCE_SECONDS) -> dict[str, Any]:
     """Fills an empty stack that is up, and verifies it: each table's rows, each artifact as the store gives it back.
 
-    Raises DataError for a damaged backup and StackError for a stack that isn't empty, before anything is written; and
-    StackError if what was restored differs (the server is then left stopped).
+    Raises DataError for a damaged backup and StackError for a stack that isn't empty or is of another release, before
+    anything is written; and StackError if what was restored differs (the server is then left stopped).
     """
     manifest = read_manifest(folder)
     parts = _Parts(place)
     _must_be_empty(parts)
+    _must_fit(parts, manifest)
     say("storing the artifacts")
     parts.artifacts("restore", parts.handed("server", "scratch", folder / ARTIFACTS))
     _must_agree("artifacts", manifest["artifacts"], json.loads(parts.artifacts("digests")))
@@ -189,10 +243,27 @@ def restore(place: Place, folder: Path, *, say: Say, patience: float = PATIENCE_
 
 
 def _must_be_empty(parts: _Parts) -> None:
-    rows, files = int(parts.sql("mlflow", _COUNT)), int(parts.artifacts("count"))
-    if rows or files:
-        got = f"{rows} runs and registered models, {files} artifacts"
+    rows, files = int(parts.sql("mlflow", _ROWS)), int(parts.artifacts("count"))
+    accounts = int(parts.sql("mlflow_auth", _ACCOUNTS))
+    if rows or files or accounts:
+        got = f"{rows} experiments, runs, models and traces, {files} artifacts, {accounts} accounts"
         raise StackError("an empty stack (`stack down --volumes`, then `stack up`)", got=got, where=parts.place.name)
+
+
+def _must_fit(parts: _Parts, manifest: Mapping[str, Any]) -> None:
+    """MLflow starts on the tables of its own release alone, and pg_restore reads no dump of a later PostgreSQL."""
+    for name, table in SCHEMAS.items():
+        if manifest["tables"].get(name, {}).get(table) != _tables(parts, name).get(table):
+            wanted = f"a stack with the backup's MLflow {manifest['mlflow']}, or one of the same tables"
+            raise StackError(wanted, got=f"MLflow {parts.mlflow()}", where=parts.place.name)
+    theirs, ours = str(manifest.get("postgresql", "")), parts.postgresql()
+    if not 0 < _major(theirs) <= _major(ours):
+        raise StackError(f"a stack with the backup's PostgreSQL {theirs} or later", got=ours, where=parts.place.name)
+
+
+def _major(version: str) -> int:
+    digits = re.match("[0-9]{1,4}", version)
+    return int(digits[0]) if digits else 0
 
 
 def _load(parts: _Parts, name: str, file: Path) -> None:

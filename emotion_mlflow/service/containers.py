@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,24 @@ def ensure_places(client: Any, stack: str, description: Stack) -> None:
             client.volumes.get(f"{stack}_{name}")
         except docker.errors.NotFound:
             client.volumes.create(f"{stack}_{name}", labels={LABEL: stack})
+
+
+def belonging(places: Any, stack: str, names: Iterable[str]) -> list[Any]:
+    """The networks or volumes marked as this stack's, and those of its names: docker-compose makes the same ones."""
+    wanted = {f"{stack}_{name}" for name in names}
+    return [
+        each for each in places.list() if each.name in wanted or (each.attrs.get("Labels") or {}).get(LABEL) == stack
+    ]
+
+
+def refuse_guests(network: Any, own: Collection[str]) -> None:
+    """StackError where another container than `own` is on the network: a training, say."""
+    network.reload()
+    guests = sorted({each["Name"] for each in (network.attrs.get("Containers") or {}).values()} - set(own))
+    if guests:
+        raise StackError(
+            "no container of others on the network", got=f"{', '.join(guests)} (stop it)", where=network.name
+        )
 
 
 def ensure_running(client: Any, stack: str, service: Service, given: Mapping[str, Any]) -> Any:

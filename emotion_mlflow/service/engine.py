@@ -1,11 +1,12 @@
 """The Docker engine: reached with a clear word if it can't be, and made to have the images."""
 
+import contextlib
 import io
 import os
 import socket
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,21 @@ from emotion_mlflow.service.compose import Build, Service
 
 Say = Callable[[str], None]
 NOT_SENT = frozenset(("__pycache__", ".git", ".venv", "secrets"))
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Inside, whatever the engine refuses is a StackError, and so is an engine or a container that goes away."""
+    import requests
+    import urllib3
+
+    import docker
+
+    gone = (requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError)
+    try:
+        yield
+    except (docker.errors.DockerException, *gone) as error:
+        raise StackError("the Docker engine to do what was asked", got=_explanation(error)) from error
 
 
 def connect(address: str = "") -> Any:
@@ -92,6 +108,8 @@ def build(client: Any, name: str, how: Build, *, wheels: Path | None = None) -> 
 
 
 def _context(folder: Path, wheels: Path | None) -> Any:
+    if wheels and not any(wheels.glob("*.whl")):
+        raise ConfigError("a folder of wheels", got="none there", where=wheels)
     packed = tempfile.TemporaryFile()  # noqa: SIM115  the caller closes it
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for file in sorted(folder.iterdir()):
@@ -122,9 +140,11 @@ def _pull(client: Any, name: str) -> str:
 
 
 def _explanation(error: Any) -> str:
-    return str(error.explanation or error).strip().splitlines()[-1][:300]
+    lines = str(getattr(error, "explanation", "") or error).strip().splitlines()
+    return lines[-1][:300] if lines else type(error).__name__
 
 
+@told()
 def put_file(container: Any, source: Path, folder: str, *, user: int) -> str:
     """Copies a file into a volume of a running container, for `user` alone to read; gives its place there."""
     entry = tarfile.TarInfo(source.name)
@@ -141,6 +161,7 @@ def put_file(container: Any, source: Path, folder: str, *, user: int) -> str:
     return f"{folder}/{source.name}"
 
 
+@told()
 def run(container: Any, command: list[str], *, sink: Any = None, environment: dict[str, str] | None = None) -> bytes:
     """Runs a command in a container and gives its stdout, or writes that to `sink` as it comes.
 

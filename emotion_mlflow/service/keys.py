@@ -25,7 +25,8 @@ def owner() -> str:
 def ensure(files: Mapping[str, Path], user: str) -> list[str]:
     """Makes the files that are not there, mode 0600 in a folder 0700, and says which; root gives them to `user`.
 
-    A file that is there stays as it is. Raises ConfigError for one that is empty or that others may read.
+    A file that is there stays as it is. Raises ConfigError for one that is empty or that others may read, and for a
+    folder that is there and open to others: closing it (it may be /tmp) is not for this program to do.
     """
     made = []
     for name in sorted(files, key=lambda each: each in _SEVERAL):
@@ -33,20 +34,29 @@ def ensure(files: Mapping[str, Path], user: str) -> list[str]:
         if file.exists():
             _check(file)
             continue
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.parent.chmod(0o700)
+        _ensure_folder(file.parent)
         text = _store_users(files["store_key"]) if name == "store_users" else secrets.token_urlsafe(LETTERS)
         _write(file, text, user)
         made.append(name)
     return made
 
 
+def _ensure_folder(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True, mode=0o700)
+    _for_its_owner("a folder of secrets that only its owner may enter (chmod 700)", folder)
+
+
 def _check(file: Path) -> None:
-    mode = stat.S_IMODE(file.stat().st_mode)
-    if mode & 0o077:
-        raise ConfigError("a secret that only its owner may read (chmod 600)", got=f"mode {mode:03o}", where=file)
+    _for_its_owner("a secret that only its owner may read (chmod 600)", file)
     if not file.stat().st_size:
         raise ConfigError("a secret", got="an empty file", where=file)
+
+
+def _for_its_owner(what: str, place: Path) -> None:
+    mode = stat.S_IMODE(place.stat().st_mode)
+    if mode & 0o077:
+        raise ConfigError(what, got=f"mode {mode:03o}", where=place)
 
 
 def _store_users(key: Path) -> str:

@@ -1,6 +1,7 @@
 """The stack as a whole: up, status, logs, down. Answers are values; `cli` shows them."""
 
 import os
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.service import compose, containers, engine, keys
-from emotion_mlflow.service.containers import LABEL, State
+from emotion_mlflow.service.containers import State
 from emotion_mlflow.service.engine import Say
 
 COMPOSE = Path(__file__).parents[2] / "docker" / "compose.yaml"
@@ -32,8 +33,25 @@ class Place:
         return {"STACK_USER": keys.owner()} | found | {"STACK_SECRETS": str(self.secrets)}
 
     def description(self) -> compose.Stack:
-        """compose.yaml, read. Raises ConfigError."""
-        return compose.read(self.file, self.variables())
+        """compose.yaml, read. Raises ConfigError, also for a part that the commands reach for and that is not there."""
+        found = compose.read(self.file, self.variables())
+        _require_parts(found, self.file)
+        return found
+
+
+_VOLUMES = {"database": "database", "server": "scratch"}
+_SECRETS = ("admin_password", "store_key")
+
+
+def _require_parts(description: compose.Stack, file: Path) -> None:
+    absent = [f"secret {name}" for name in _SECRETS if name not in description.secrets]
+    for name, volume in _VOLUMES.items():
+        if volume not in description.service(name).volumes:
+            absent.append(f"volume {volume} of the service {name}")
+    if not description.service("server").ports:
+        absent.append("port of the service server")
+    if absent:
+        raise ConfigError(f"the {absent[0]}", got="none", where=file)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +69,7 @@ class Ready:
         return (
             f"export MLFLOW_TRACKING_URI={self.uri}",
             f"export MLFLOW_TRACKING_USERNAME={self.user}",
-            f'export MLFLOW_TRACKING_PASSWORD="$(cat {self.password_file})"',
+            f'export MLFLOW_TRACKING_PASSWORD="$(cat {shlex.quote(str(self.password_file))})"',
         )
 
 
@@ -62,6 +80,7 @@ def default_secrets(name: str) -> Path:
     return user_data_path("emotion-mlflow") / "stacks" / name / "secrets"
 
 
+@engine.told()
 def up(place: Place, *, say: Say, rebuild: bool = False, patience: float = PATIENCE_SECONDS) -> Ready:
     """Makes what is missing, starts all, waits until every service is healthy.
 
@@ -108,6 +127,7 @@ def _ready(place: Place, description: compose.Stack, seen: list[State], seconds:
     )
 
 
+@engine.told()
 def status(place: Place) -> list[State]:
     """Each service as it is now."""
     description = place.description()
@@ -124,30 +144,36 @@ def logs(place: Place, names: tuple[str, ...], *, tail: int, follow: bool) -> It
     chosen = [description.service(name).name for name in names] or [each.name for each in description.services]
     if follow and len(chosen) != 1:
         raise ConfigError("one service to follow", got=", ".join(chosen), where="--follow")
-    client = engine.connect()
-    for name in chosen:
-        container = containers.find(client, place.name, name)
-        if container is None:
-            continue
-        lines = container.logs(tail=tail, stream=True, follow=follow, timestamps=True)
-        yield from (f"{name} | {line.decode(errors='replace').rstrip()}" for line in lines)
+    with engine.told():
+        client = engine.connect()
+        for name in chosen:
+            container = containers.find(client, place.name, name)
+            if container is None:
+                continue
+            lines = container.logs(tail=tail, stream=True, follow=follow, timestamps=True)
+            yield from (f"{name} | {line.decode(errors='replace').rstrip()}" for line in lines)
 
 
+@engine.told()
 def down(place: Place, *, volumes: bool, say: Say) -> list[str]:
-    """Stops and removes containers and networks, last started first; with `volumes` the data too. Says what went."""
+    """Stops and removes containers and networks, last started first; with `volumes` the data too. Says what went.
+
+    Raises StackError, before anything is stopped, while a container of others is on a network.
+    """
     description = place.description()
     client = engine.connect()
+    own = [containers.container_name(place.name, service.name) for service in description.services]
+    networks = containers.belonging(client.networks, place.name, description.networks)
+    for network in networks:
+        containers.refuse_guests(network, own)
     gone = []
     for service in reversed(description.services):
         if container := containers.find(client, place.name, service.name):
             say(f"stopping {service.name}")
             containers.remove(container, service.grace)
             gone.append(container.name)
-    marked = {"label": f"{LABEL}={place.name}"}
-    for network in client.networks.list(filters=marked):
-        network.remove()
-        gone.append(network.name)
-    for volume in client.volumes.list(filters=marked) if volumes else ():
-        volume.remove()
-        gone.append(volume.name)
+    kept = containers.belonging(client.volumes, place.name, description.volumes) if volumes else []
+    for each in (*networks, *kept):
+        each.remove()
+        gone.append(each.name)
     return gone

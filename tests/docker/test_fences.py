@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from emotion_mlflow.service import keys
+
 pytestmark = pytest.mark.docker
 
 SEARCH = "/api/2.0/mlflow/registered-models/search?max_results=1"
@@ -109,7 +111,7 @@ def test_health_alone_would_hide_the_refusal(up):
 def test_a_container_has_no_root_no_capability_and_no_writable_root(up, service):
     _, status = up.inside(service, "cat", "/proc/1/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    assert fields["Uid"].split()[0] == up.variables.get("STACK_USER", "10001:10001").split(":")[0]
+    assert fields["Uid"].split()[0] == up.variables.get("STACK_USER", keys.owner()).split(":")[0]
     assert (int(fields["CapEff"], 16), int(fields["CapBnd"], 16), fields["NoNewPrivs"]) == (0, 0, "1")
     code, said = up.inside(service, "touch", "/etc/mark")
     assert (code != 0, "Read-only file system" in said) == (True, True)

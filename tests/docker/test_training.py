@@ -1,7 +1,9 @@
 """Trainings against the stack: from outside, from a container, and while its containers are killed."""
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+import docker
 from emotion_mlflow.promotion.limits import SHIPPED
 from emotion_mlflow.service import engine
 from emotion_mlflow.service.compose import Build
@@ -82,16 +85,16 @@ def open_faces(faces):
 
 @pytest.fixture(scope="module")
 def train_image(tree, client, variables, supplies):
-    """docker/train/Dockerfile, built with the packaging tools only.
+    """docker/train/Dockerfile, built of a package that says it needs nothing.
 
     The locked libraries are bound in from this machine: baking their 2.6 GB takes longer than the rest of the tier.
     """
+    project = (tree / "pyproject.toml").read_text()
+    needless = re.sub(r"^dependencies = \[.*?^\]", "dependencies = []", project, flags=re.MULTILINE | re.DOTALL)
+    (tree / "pyproject.toml").write_text(needless)
     shutil.copy(tree / "docker" / "train" / "Dockerfile", tree / "Dockerfile")
-    (tree / "few.txt").write_text("hatchling\n")
     shutil.copytree(supplies / "build", tree / "docker" / "train" / "wheels", dirs_exist_ok=True)
-    arguments = {"REQUIREMENTS": "few.txt"}
-    if "STACK_BASE_IMAGE" in variables:
-        arguments["BASE_IMAGE"] = variables["STACK_BASE_IMAGE"]
+    arguments = {"BASE_IMAGE": variables["STACK_BASE_IMAGE"]} if "STACK_BASE_IMAGE" in variables else {}
     engine.build(client, "emotion-mlflow-tests/train:1", Build(context=tree, arguments=arguments))
     (tree / "Dockerfile").unlink()
     return "emotion-mlflow-tests/train:1"
@@ -110,6 +113,55 @@ def test_a_container_on_the_stack_s_network_trains_by_the_server_s_name(up, trai
         stderr=False,
     )
     assert tracking.get_run(json.loads(said)["run_id"]).info.status == "FINISHED"
+
+
+@pytest.fixture
+def inside(up, train_image, open_faces):
+    """Starts `emotion-mlflow` in a container with a cache that outlasts it, as docs/STACK.md says."""
+    cache, started = f"{up.name}-cache", []
+    places = {SITE: "/site:ro", str(open_faces): "/faces:ro", cache: "/srv/training"}
+
+    def start(*words):
+        container = up.client.containers.run(
+            train_image,
+            ["emotion-mlflow", *words, "--json"],
+            environment=up.credentials | {"MLFLOW_TRACKING_URI": "http://server:5000", "PYTHONPATH": "/site"},
+            volumes=[f"{source}:{place}" for source, place in places.items()],
+            network=f"{up.name}_front",
+            detach=True,
+        )
+        started.append(container)
+        return container
+
+    yield start
+    for container in started:
+        with contextlib.suppress(docker.errors.NotFound):
+            container.remove(force=True)
+    up.client.volumes.get(cache).remove()
+
+
+def answer_of(container):
+    """What it printed, once it has ended well."""
+    code = container.wait(timeout=400)["StatusCode"]
+    assert code == 0, container.logs().decode()[-2000:]
+    return json.loads(container.logs(stderr=False))
+
+
+def test_what_a_container_could_not_send_is_sent_by_another_one_with_its_volume(up, inside, tracking):
+    training = inside("train", *TINY, "--epochs", "40", "--data", "/faces", "--sync-wait", "5")
+    until(lambda: b"epoch 1/" in training.logs(), "the first epoch")
+    up.container("server").kill()  # a wish, which is not followed by a restart
+    try:
+        left = answer_of(training)
+    finally:
+        up.container("server").start()
+    training.remove()
+    assert (left["unsent"] > 0, left["model_version"]) == (True, None)
+    until(lambda: up.stack_is_well(), "the server")
+    (sent,) = answer_of(inside("sync"))["runs"]
+    assert (sent["run_id"], sent["unsent"], sent["status"]) == (left["run_id"], 0, "FINISHED")
+    assert sent["model_version"] is not None
+    assert tracking.get_run(left["run_id"]).info.status == "FINISHED"
 
 
 def test_mlflow_run_trains_in_the_image_that_docker_env_names(up, train_image, tree, open_faces, tracking):

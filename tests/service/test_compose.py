@@ -20,6 +20,11 @@ SMALLEST = {
 }
 
 
+BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
+    f"{name}: &{name} [{','.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
 @pytest.fixture
 def written(tmp_path):
     """compose.yaml with one service, and with what a test changes in it."""
@@ -53,7 +58,7 @@ def test_variables_are_filled_in_as_docker_compose_does(text, variables, filled)
     assert compose.substitute(text, variables, "here") == filled
 
 
-@pytest.mark.parametrize("text", ["$A", "${A:?no}", "${A-b}", "${}"])
+@pytest.mark.parametrize("text", ["$A", "${A:?no}", "${A-b}", "${}", "${A:-${B}}"])
 def test_a_form_of_variable_that_is_not_carried_out_is_refused(text):
     with pytest.raises(ConfigError, match=re.escape("${NAME:-default}")):
         compose.substitute(text, {"A": "1"}, "here")
@@ -104,6 +109,31 @@ def test_a_top_key_that_would_be_dropped_is_refused(written):
         ({"depends_on": ["two"]}, "condition: service_healthy"),
         ({"depends_on": {"two": {"condition": "service_healthy"}}}, "dependencies that end"),
         ({"mem_limit": "much"}, "a size such as 512m"),
+        ({"mem_limit": "9" * 5000}, "a size such as 512m"),
+        ({"stop_grace_period": ["10s"]}, "a duration such as 30s"),
+        ({"image": 5}, "text for the key image; got 5 in service one"),
+        ({"image": None}, "text for the key image; got None"),
+        ({"user": 610}, "text for the key user; got 610"),
+        ({"restart": False}, "text for the key restart; got False"),
+        ({"restart": "never"}, "one of no, always, unless-stopped, on-failure for the key restart"),
+        ({"read_only": "false"}, "true or false for the key read_only; got 'false'"),
+        ({"networks": []}, "a list of words for the key networks"),
+        ({"cap_drop": "ALL"}, "a list of words for the key cap_drop"),
+        ({"command": [["a"]]}, "a list of words for the key command"),
+        ({"environment": ["A=b"]}, r"a mapping of words to words for the key environment; got \['A=b'\]"),
+        ({"environment": {"A": None}}, "a mapping of words to words"),
+        ({"cpus": "two"}, "a number for the key cpus; got 'two' in service one"),
+        ({"cpus": float("inf")}, "a number from 0 to 1,000,000 for the key cpus"),
+        ({"cpus": float("nan")}, "a number from 0 to 1,000,000 for the key cpus"),
+        ({"pids_limit": 0.5}, "a number for the key pids_limit"),
+        ({"logging": {"options": {}}}, "text for the key driver; got none in service one: logging"),
+        ({"build": {"args": {}}}, "text for the key context; got none in service one: build"),
+        ({"build": {"context": "a\0b"}}, "a path"),
+        ({"build": "."}, "a mapping; got '.' in service one: build"),
+        ({"healthcheck": {"test": ["CMD", "true"]}}, "text for the key interval; got none in service one: healthcheck"),
+        ({"healthcheck": {"test": "true"}}, "a list of words for the key test"),
+        ({"healthcheck": None}, "a mapping; got None in service one: healthcheck"),
+        ({"tmpfs": "/run"}, "a list of words for the key tmpfs"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(written, keys, message):
@@ -112,13 +142,41 @@ def test_a_mistake_is_told_with_its_place(written, keys, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("services: [", "YAML"), ("[]", "a mapping with services"), ("services: 3", "a mapping")]
+    ("text", "message"),
+    [
+        ("services: [", r"the stack's compose.yaml; got .*line 1"),
+        ("services: \xff", "the stack's compose.yaml; got .*decode"),
+        ("[]", "a mapping of services; got list"),
+        ("services: 3", "a mapping of names .* for the key services; got 3"),
+        ("services: {}", "a mapping of services for the key services"),
+        ("services: {../x: {}}", "a mapping of names"),
+        ("services: {one: 3}", "a mapping; got 3 in service one"),
+        ("services: {one: {}, one: {}}", "one stands there twice"),
+        (BOMB, "at most 100000 values"),
+    ],
 )
 def test_a_file_that_is_no_compose_file_is_told_in_one_line(tmp_path, text, message):
-    (tmp_path / "compose.yaml").write_text(text)
+    (tmp_path / "compose.yaml").write_text(text, encoding="latin-1")
     with pytest.raises(ConfigError, match=message) as raised:
         compose.read(tmp_path / "compose.yaml", {})
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("top", "message"),
+    [
+        ({"networks": {"back": True}}, "a mapping; got True in network back"),
+        ({"networks": {"back": {"driver": "host"}}}, "keys among internal; got driver in network back"),
+        ({"networks": ["back"]}, "a mapping of names"),
+        ({"volumes": {"data": {"external": True}}}, "no keys; got external in volume data"),
+        ({"secrets": {"../key": {"file": "x"}}}, "a mapping of names"),
+        ({"secrets": {"key": "x"}}, "a mapping; got 'x' in secret key"),
+        ({"secrets": {"key": {"file": ["x"]}}}, r"text for the key file; got \['x'\] in secret key"),
+    ],
+)
+def test_a_mistake_beside_the_services_is_told_with_its_place(written, top, message):
+    with pytest.raises(ConfigError, match=message):
+        one(written(top=top))
 
 
 def test_services_start_after_those_they_depend_on(written):
@@ -138,6 +196,12 @@ def test_the_file_env_beside_it_is_read_and_the_environment_wins(tmp_path):
         "STACK_PORT": "7000",
         "STACK_BIND": "10.1.2.3",
     }
+
+
+def test_a_file_env_that_is_no_text_is_told_in_one_line(tmp_path):
+    (tmp_path / ".env").write_bytes(b"STACK_PORT=\xff")
+    with pytest.raises(ConfigError, match=r"text in UTF-8; got invalid start byte in .*\.env"):
+        compose.variables({}, tmp_path / "compose.yaml")
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,9 @@ import socket
 import tarfile
 
 import pytest
+import requests
 
+import docker
 from emotion_mlflow.errors import ConfigError, StackError
 from emotion_mlflow.service import engine
 from emotion_mlflow.service.compose import Build
@@ -63,6 +65,34 @@ def test_the_context_of_a_build_is_its_folder_with_the_wheels_and_without_secret
     (wheels / "notes.txt").write_bytes(b"")
     with engine._context(folder, wheels) as packed, tarfile.open(fileobj=packed) as tar:
         assert tar.getnames() == ["Dockerfile", "wheels/one-1-py3-none-any.whl"]
+
+
+def test_a_folder_without_wheels_is_refused_and_not_taken_for_none_wanted(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    how = Build(context=tmp_path, arguments={})
+    with pytest.raises(ConfigError, match=r"expected a folder of wheels; got none there in .*absent"):
+        engine.build(None, "an/image:1", how, wheels=tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (docker.errors.APIError("500", explanation="the network has\nactive endpoints"), "got active endpoints"),
+        (docker.errors.NotFound("404", explanation="No such container: x"), "got No such container: x"),
+        (requests.ConnectionError("Connection aborted."), "got Connection aborted."),
+        (BrokenPipeError(32, "Broken pipe"), "got .*Broken pipe"),
+    ],
+    ids=["a refusal", "a container that is gone", "an engine that is gone", "a socket that is closed"],
+)
+def test_what_the_engine_says_is_one_line(error, words):
+    with pytest.raises(StackError, match=words) as raised, engine.told():
+        raise error
+    assert "\n" not in str(raised.value)
+
+
+def test_a_mistake_of_another_kind_is_not_laid_to_the_engine():
+    with pytest.raises(OSError, match="No space left"), engine.told():
+        raise OSError(28, "No space left on device")
 
 
 def test_a_folder_without_dockerfile_is_refused(tmp_path):

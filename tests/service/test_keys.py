@@ -55,6 +55,14 @@ def test_a_secret_that_others_may_read_is_refused(files):
         keys.ensure(files, OWNER)
 
 
+def test_a_folder_that_others_may_enter_is_refused_and_stays_as_it_is(files):
+    folder = files["store_key"].parent
+    folder.mkdir(mode=0o755)
+    with pytest.raises(ConfigError, match=r"chmod 700.*got mode 755 in .*secrets"):
+        keys.ensure(files, OWNER)
+    assert (stat.S_IMODE(folder.stat().st_mode), list(folder.iterdir())) == (0o755, [])
+
+
 def test_an_empty_secret_is_refused(files):
     keys.ensure(files, OWNER)
     files["admin_password"].write_text("")

@@ -2,11 +2,15 @@
 
 import json
 import re
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from click.testing import CliRunner
 
+import docker
 from emotion_mlflow.cli import main
 from emotion_mlflow.cli.stack import command
 from emotion_mlflow.service import stack
@@ -48,6 +52,90 @@ def test_nothing_is_written_before_an_engine_answers(no_engine, capsys):
     assert list(no_engine.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("shipped", "changed", "message"),
+    [
+        ("    ports: [", "    x-ports: [", "keys among"),
+        ('    ports: ["${STACK_BIND:-127.0.0.1}:${STACK_PORT:-5000}:5000"]\n', "", "the port of the service server"),
+        ('["scratch:/scratch"]', "[]", "the volume scratch of the service server"),
+        ("admin_password", "other_password", "the secret admin_password"),
+        ("  server:\n", "  other:\n", "one of database, store, other; got server"),
+    ],
+)
+def test_a_compose_file_that_lacks_what_the_commands_reach_for_is_refused(no_engine, capsys, shipped, changed, message):
+    text = stack.COMPOSE.read_text()
+    assert shipped in text
+    (no_engine / "compose.yaml").write_text(text.replace(shipped, changed))
+    code, _, err = run(capsys, "up", "--file", no_engine / "compose.yaml", "--secrets", no_engine / "secrets")
+    assert (code, message in err) == (2, True), err
+
+
+@dataclass
+class Thing:
+    """A network or volume as the SDK hands it over."""
+
+    name: str
+    attrs: dict
+    gone: list
+
+    def reload(self):
+        pass
+
+    def remove(self):
+        if self.attrs.get("refusal"):
+            raise docker.errors.APIError("409", explanation=self.attrs["refusal"])
+        self.gone.append(self.name)
+
+
+@pytest.fixture
+def engine_with(monkeypatch):
+    """An engine that has no containers, but these networks and volumes; gives the list of what is removed."""
+
+    def given(*, networks, volumes):
+        gone = []
+        client = mock.Mock()
+        client.containers.get.side_effect = docker.errors.NotFound("404")
+        client.networks.list.return_value = [Thing(name, attrs, gone) for name, attrs in networks.items()]
+        client.volumes.list.return_value = [Thing(name, attrs, gone) for name, attrs in volumes.items()]
+        monkeypatch.setattr("emotion_mlflow.service.engine.connect", lambda: client)
+        return gone
+
+    return given
+
+
+OURS = {"Labels": {"emotion-mlflow.stack": "team"}}
+
+
+@pytest.mark.parametrize(("flags", "kept"), [([], True), (["--volumes", "--yes"], False)])
+def test_down_takes_what_docker_compose_made_too_and_nothing_of_others(engine_with, capsys, flags, kept):
+    gone = engine_with(
+        networks={"team_front": {"Labels": None}, "team_old": OURS, "team-2_front": {"Labels": {}}},
+        volumes={"team_database": {"Labels": None}, "team_scratch": OURS, "others_database": {}, "team_other": {}},
+    )
+    assert run(capsys, "down", "--name", "team", *flags)[0] == 0
+    assert gone == ["team_front", "team_old", *([] if kept else ["team_database", "team_scratch"])]
+
+
+def test_down_stops_nothing_while_a_training_is_on_the_network(engine_with, capsys):
+    attached = {"1": {"Name": "team-server-1"}, "2": {"Name": "training"}}
+    gone = engine_with(networks={"team_front": OURS | {"Containers": attached}}, volumes={"team_database": OURS})
+    code, _, err = run(capsys, "down", "--name", "team", "--volumes", "--yes")
+    assert (code, gone) == (2, [])
+    assert err == "error: expected no container of others on the network; got training (stop it) in team_front\n"
+
+
+def test_a_volume_in_use_is_told_in_one_line(engine_with, capsys):
+    engine_with(networks={}, volumes={"team_database": OURS | {"refusal": "volume is in use - [8a1f]"}})
+    code, _, err = run(capsys, "down", "--name", "team", "--volumes", "--yes")
+    assert code == 2
+    assert err == "error: expected the Docker engine to do what was asked; got volume is in use - [8a1f]\n"
+
+
+def test_logs_that_go_on_are_no_json(no_engine, capsys):
+    code, out, err = run(capsys, "logs", "server", "--follow", "--json")
+    assert (code, "expected --follow or --json" in err, "error" in json.loads(out)) == (2, True, True)
+
+
 @pytest.mark.parametrize("name", ["Team", "a b", "../x", ""])
 def test_a_name_that_no_container_can_bear_is_refused(no_engine, capsys, name):
     code, _, err = run(capsys, "status", "--name", name)
@@ -67,6 +155,16 @@ def test_a_client_is_told_the_address_the_user_and_where_the_password_is():
         "export MLFLOW_TRACKING_USERNAME=admin",
         'export MLFLOW_TRACKING_PASSWORD="$(cat /p)"',
     )
+
+
+def test_a_client_s_lines_work_whatever_the_folder_is_called(tmp_path):
+    file = tmp_path / "Application Support $(false)" / "admin's"
+    file.parent.mkdir()
+    file.write_text("a-word\n")
+    ready = stack.Ready(uri="http://h:1", user="admin", password_file=file, services=(), seconds=1)
+    script = "\n".join([*ready.client_lines(), 'printf %s "$MLFLOW_TRACKING_PASSWORD"'])
+    done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("a-word", "")
 
 
 def test_two_stacks_have_two_folders_of_secrets():
