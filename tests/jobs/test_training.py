@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -400,6 +401,7 @@ def test_a_stopped_training_is_killed_and_keeps_its_history(here, faces, cache, 
         for line in process.stderr:
             lines.append(line)
             if line.startswith("epoch 2/500"):
+                sent = time.time()
                 process.send_signal(number)
         assert process.wait(60) == code, lines
     finally:
@@ -411,6 +413,7 @@ def test_a_stopped_training_is_killed_and_keeps_its_history(here, faces, cache, 
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     (run,) = client.search_runs(experiments)
     assert run.info.status == "KILLED"
+    assert run.info.end_time / 1000 - sent < 10
     history = pd.read_csv(client.download_artifacts(run.info.run_id, "history.csv", str(here)))
     assert history["epoch"].tolist()[:2] == [1, 2]
     assert [entry.step for entry in client.get_metric_history(run.info.run_id, "val/loss")][:2] == [1, 2]

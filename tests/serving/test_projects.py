@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -146,6 +147,7 @@ def test_a_training_ends_killed_when_its_mlflow_run_is_killed(mlflow_project, fa
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     os.kill(process.pid, signal.SIGKILL)
+    killed = time.time()
     _, alive = psutil.wait_procs(children, timeout=20)  # 1 s until it is noticed, and 10 to end
     for child in alive:
         child.kill()
@@ -153,6 +155,7 @@ def test_a_training_ends_killed_when_its_mlflow_run_is_killed(mlflow_project, fa
     assert alive == []
     (run,) = mlflow_project.runs()
     assert run.info.status == "KILLED", told
+    assert run.info.end_time / 1000 - killed < 11
 
 
 def test_mlflow_run_with_uv(mlflow_run):

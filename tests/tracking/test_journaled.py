@@ -41,10 +41,11 @@ def model(tmp_path_factory):
     return folder / "saved"
 
 
-@pytest.fixture
-def own_server(tmp_path):
-    """A server that a test may stop and start."""
-    server = Server(folder=tmp_path / "server")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def own_server(request, tmp_path):
+    """A server that a test may stop and start, on each kind of database in turn."""
+    cluster = request.getfixturevalue("database") if request.param == "postgresql" else None
+    server = Server(folder=tmp_path / "server", cluster=cluster)
     server.start()
     yield server
     server.stop()
@@ -266,14 +267,14 @@ def test_a_server_away_at_the_end_leaves_a_journal_that_sync_sends_later(own_ser
 
 
 @pytest.mark.parametrize(
-    ("error", "status"),
-    [(Stopped("SIGTERM"), "KILLED"), (DataError("68 points", got=67), "FAILED")],
+    ("error", "status", "sync_wait"),
+    [(Stopped("SIGTERM"), "KILLED", 120), (DataError("68 points", got=67), "FAILED", 2)],
     ids=["stopped", "failed"],
 )
 def test_a_training_that_ended_so_while_the_server_was_away_ends_so_after_sync(
-    own_server, opening, tmp_path, error, status
+    own_server, opening, tmp_path, error, status, sync_wait
 ):
-    with pytest.raises(type(error)), opening(own_server.uri, sync_wait=2) as run:  # noqa: PT012
+    with pytest.raises(type(error)), opening(own_server.uri, sync_wait=sync_wait) as run:  # noqa: PT012
         own_server.stop(signal.SIGKILL)
         started = time.perf_counter()
         raise error
