@@ -1,8 +1,8 @@
 """Sixteen trainings log at once while five readers look on: nothing lost, nothing doubled, no 5xx answer.
 
 `python -m benchmarks.campaign_load`, or `make campaign-load`, on SQLite and on PostgreSQL; exit code 1 where a limit is
-missed. A writer is a journaled run, as `train` has it, that logs an epoch's 24 figures twice a second; a reader asks
-what the MLflow UI asks. The server's own access log says how each request was answered.
+missed. A writer logs as `train` does, through a journal: settings, 24 figures twice a second, files at its end;
+a reader asks what the MLflow UI asks. The server's own access log says how each request was answered.
 """
 
 import contextlib
@@ -30,6 +30,8 @@ WRITERS, READERS, PROCESSES = 16, 5, 2
 EVERY = 0.5
 """Seconds between two epochs of a writer."""
 FIGURES = 24
+SETTINGS = {f"setting_{number}": number for number in range(60)}
+FILES = {f"figures/{number}.png": bytes([number]) * 100_000 for number in range(8)}
 EXPERIMENT = "load"
 ANSWER = re.compile(r'"(GET|POST|PUT|PATCH|DELETE) (\S+) HTTP/1.1" (\d{3})')
 
@@ -42,7 +44,9 @@ class Written:
     """Run id -> epochs logged."""
     unsent: int = 0
     seconds: list[float] = field(default_factory=list)
-    """Of each log_batch request."""
+    """Of each log_batch request, failed ones too."""
+    failed: int = 0
+    """Of these."""
 
 
 def write(uri: str, folder: str, number: int, seconds: float) -> Written:
@@ -54,22 +58,28 @@ def write(uri: str, folder: str, number: int, seconds: float) -> Written:
     found, lock, plain = Written(), threading.Lock(), mlflow.MlflowClient.log_batch
 
     def timed(*arguments: Any, **named: Any) -> Any:
-        begun = time.perf_counter()
-        answer = plain(*arguments, **named)
-        with lock:
-            found.seconds.append(time.perf_counter() - begun)
-        return answer
+        begun, failed = time.perf_counter(), True
+        try:
+            answer = plain(*arguments, **named)
+            failed = False
+            return answer
+        finally:
+            with lock:
+                found.seconds.append(time.perf_counter() - begun)
+                found.failed += failed
 
     def train(which: int) -> None:
         place = {"tracking_uri": uri, "cache_dir": Path(folder, f"{number}-{which}")}
         with journaled.open_run(
             experiment=EXPERIMENT, name=f"{number}-{which}", tags={}, sync_wait=120, tell=print, **place
         ) as run:
+            run.log_params(SETTINGS)
             until, epoch = time.monotonic() + seconds, 0
             while time.monotonic() < until:
                 epoch += 1
                 run.log_epoch({"epoch": epoch} | {name: figure(which, epoch, name) for name in names()})
                 time.sleep(EVERY)
+            run.journal.append("files", {}, FILES)
         with lock:
             found.epochs[run.run_id] = epoch
             found.unsent += run.unsent
@@ -130,6 +140,18 @@ def faults(uri: str, epochs: dict[str, int]) -> list[str]:
     return found
 
 
+def lacking(uri: str, run_id: str) -> list[str]:
+    """Settings and files that the server lost."""
+    import mlflow
+
+    client = mlflow.MlflowClient(uri)
+    params = client.get_run(run_id).data.params
+    files = {item.path: item.file_size for item in client.list_artifacts(run_id, "figures")}
+    found = [name for name, value in SETTINGS.items() if params.get(f"config/{name}") != str(value)]
+    found += [path for path, content in FILES.items() if files.get(path) != len(content)]
+    return [f"{run_id} {name}" for name in found]
+
+
 @contextlib.contextmanager
 def serving(database: str) -> Iterator[Server]:
     """A real server on either database."""
@@ -152,14 +174,15 @@ def run(database: str, *, seconds: float, show: Callable[[str], None]) -> bool:
             asked = pool.submit(read, server.uri, seconds).result()
             written = [writer.result() for writer in writers]
         epochs = {run_id: count for one in written for run_id, count in one.epochs.items()}
-        found = faults(server.uri, epochs)
+        found = faults(server.uri, epochs) + [one for run_id in epochs for one in lacking(server.uri, run_id)]
         answers = ANSWER.findall((server.folder / "server.log").read_text())
     statuses, unsent = Counter(status[0] + "xx" for _, _, status in answers), sum(one.unsent for one in written)
     taken = np.concatenate([one.seconds for one in written])
     show(
         f"{database:10}  {len(epochs)} runs, {sum(epochs.values()):,} epochs x {FIGURES} figures in {seconds:.0f} s, "
         f"{READERS} readers asked {asked:,} times; answers {dict(sorted(statuses.items()))}; log_batch median "
-        f"{1000 * np.median(taken):.0f} ms, p95 {1000 * np.quantile(taken, 0.95):.0f} ms; unsent {unsent}; "
+        f"{1000 * np.median(taken):.0f} ms, p95 {1000 * np.quantile(taken, 0.95):.0f} ms, failed "
+        f"{sum(one.failed for one in written)}; unsent {unsent}; "
         f"lost or doubled {len(found)}{': ' + found[0] if found else ''}"
     )
     return not (found or unsent or statuses["5xx"]) and len(epochs) == WRITERS and bool(statuses["2xx"])

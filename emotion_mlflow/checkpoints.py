@@ -42,7 +42,8 @@ class Checkpoints:
         try:
             with part.open("wb") as target:
                 arrays: dict[str, Any] = {f"array/{name}": values for name, values in state.arrays.items()}
-                np.savez(target, **arrays, **{_NOTES: notes})
+                arrays[_NOTES] = notes
+                np.savez(target, **arrays)
                 target.flush()
                 os.fsync(target.fileno())
             part.replace(file)

@@ -28,5 +28,6 @@ def test_a_lost_a_doubled_and_a_changed_figure_are_noticed(server):
             client.log_metric(run.info.run_id, name, campaign_load.figure(3, epoch, name), step=epoch)
     assert campaign_load.faults(server, {run.info.run_id: 2}) == []
     assert len(campaign_load.faults(server, {run.info.run_id: 3})) == len(names)
+    assert len(campaign_load.lacking(server, run.info.run_id)) == len(campaign_load.SETTINGS) + len(campaign_load.FILES)
     client.log_metric(run.info.run_id, names[0], campaign_load.figure(3, 2, names[0]), step=2)
     assert campaign_load.faults(server, {run.info.run_id: 2}) == [f"{run.info.run_id} {names[0]}: 3 of 2"]
