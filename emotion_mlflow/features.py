@@ -1,5 +1,6 @@
 """Frozen-backbone features, computed once a face and its mirror image, and cached by content. Used by the job."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -7,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import tensorflow as tf
@@ -58,21 +60,23 @@ class _Kept:
         """Keeps the features of more faces; the same as `faces`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256("\n".join(contents).encode()).hexdigest()[:32]
-        _write(self.folder / f"{name}.txt", "\n".join(contents).encode())
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as part:
-            np.save(part, features, allow_pickle=False)
-        os.replace(part.name, self.folder / f"{name}.npy")
+        with _whole(self.folder / f"{name}.txt") as file:
+            file.write("\n".join(contents).encode())
+        with _whole(self.folder / f"{name}.npy") as file:
+            np.save(file, features, allow_pickle=False)
         return dict(zip(contents, features, strict=True))
 
     def _files(self) -> Iterator[tuple[list[str], np.ndarray]]:
         for file in sorted(self.folder.glob("*.npy")):
-            names = file.with_suffix(".txt")
-            contents = names.read_text().split("\n") if names.is_file() else []
+            try:
+                os.utime(file)  # the age by which a full cache is trimmed
+                contents = file.with_suffix(".txt").read_text().split("\n")
+            except FileNotFoundError:  # as where another run trims the cache
+                contents = []
             array = kept_array(file, shape=(len(contents), 2, self.width), dtype=np.float32) if contents else None
             if array is None:
                 _log.warning("the kept features %s are damaged: they are computed again", file)
                 continue
-            os.utime(file)
             yield contents, array
 
 
@@ -114,7 +118,14 @@ def _arrays_digest(parts: Parts) -> str:
     return digest.hexdigest()
 
 
-def _write(file: Path, content: bytes) -> None:
+@contextlib.contextmanager
+def _whole(file: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes its name once it is whole; else nothing is left of it."""
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        part.write(content)
-    os.replace(part.name, file)
+        try:
+            yield part
+            part.close()
+            os.replace(part.name, file)
+        except BaseException:
+            Path(part.name).unlink(missing_ok=True)
+            raise
