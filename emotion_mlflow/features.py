@@ -10,16 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from emotion_mlflow.config import ModelConfig
 from emotion_mlflow.data.npy import kept_array
+from emotion_mlflow.data.pixels import decoder
 from emotion_mlflow.models.build import Parts
 
 Progress = Callable[[int, int], None]
 
 BATCH = 64
+VERSION = 1
+"""Raised whenever other features would be computed from the same pixels and trunk."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +39,7 @@ def compute_features(
     """(N, 2, F) float32: pooled features of each face and of its mirror image.
 
     pixels: (N, S, S, 3) uint8; contents: (N,) content hashes. A face is found again in whatever set it comes, by its
-    hash and the trunk's weights, cut and preprocessing; heads have no part in it.
+    hash and the trunk's weights, cut and preprocessing, by the same libraries; heads have no part in it.
     """
     kept = _Kept(folder=cache_dir / "features" / _trunk_key(parts), width=parts.heads.input.shape[-1])
     known, first = kept.faces(), {content: row for row, content in reversed(list(enumerate(contents)))}
@@ -98,6 +102,8 @@ def _forward(parts: Parts, pixels: np.ndarray, progress: Progress | None) -> np.
 def _trunk_key(parts: Parts) -> str:
     config: ModelConfig = parts.config
     trunk = [
+        f"{VERSION} Keras {keras.__version__} TensorFlow {tf.__version__}",
+        decoder(),
         config.backbone,
         parts.trunk.weights_digest,
         parts.trunk.deepest_stage,

@@ -119,6 +119,14 @@ def test_other_weights_pixels_sizes_or_faces_do_not(parts, weights_files, tmp_pa
     assert len(files(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("library", ["keras", "tensorflow", "PIL"])
+def test_another_release_s_features_are_not_taken(parts, tmp_path, monkeypatch, library):
+    compute(parts, tmp_path)
+    monkeypatch.setattr(f"{library}.__version__", "99.0")
+    compute(parts, tmp_path)
+    assert len(files(tmp_path)) == 2
+
+
 def test_random_weights_are_told_apart_by_their_values(tmp_path):
     compute(make(seed=0), tmp_path)
     compute(make(seed=0), tmp_path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL
 
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.npy import kept_array, npy_header
@@ -19,6 +20,9 @@ from emotion_mlflow.data.pictures import decode, quiet_pillow
 from emotion_mlflow.errors import DataError
 
 Progress = Callable[[int, int], None]
+
+VERSION = 1
+"""Raised whenever `decode` would answer differently for the same file."""
 
 CROP = ("crop_x", "crop_y", "crop_width", "crop_height")
 BLOCK = 512  # pictures in memory at once, whatever the set's size
@@ -31,11 +35,11 @@ def load_pixels(
 ) -> np.ndarray:
     """(N, S, S, 3) uint8, 0-255, in the manifest's order; made at the first call, a memory map at the next ones.
 
-    The key is the pictures' contents, so runs with other labels, seeds or splits share it. DataError where a
-    picture has changed or gone since the manifest was read, or the disk has no room.
+    The key is the pictures' contents and the decoder, so runs with other labels, seeds or splits share it. DataError
+    where a picture has changed or gone since the manifest was read, or the disk has no room.
     """
     hashes = manifest.table["content_hash"].to_numpy().astype(str)
-    key = hashlib.sha256("\n".join([str(image_size), *hashes]).encode()).hexdigest()[:32]
+    key = hashlib.sha256("\n".join([decoder(), str(image_size), *hashes]).encode()).hexdigest()[:32]
     file = cache_dir / "pixels" / f"{key}.npy"
     kept = _kept(file, (len(manifest), image_size, image_size, 3))
     if kept is None:
@@ -43,6 +47,11 @@ def load_pixels(
         kept = np.load(file, mmap_mode="r", allow_pickle=False)
     os.utime(file)  # the age by which a full cache is trimmed
     return kept
+
+
+def decoder() -> str:
+    """What made the pixels; another one may make others of the same picture."""
+    return f"{VERSION} Pillow {PIL.__version__}"
 
 
 def _kept(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:

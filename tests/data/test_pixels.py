@@ -51,6 +51,14 @@ def test_other_labels_find_the_same_pixels_and_other_sizes_or_contents_do_not(pi
     assert files() == 3
 
 
+@pytest.mark.parametrize("version", ["PIL.__version__", "emotion_mlflow.data.pixels.VERSION"])
+def test_another_decoder_s_pixels_are_not_taken(pictures, tmp_path, monkeypatch, version):
+    load_pixels(pictures, image_size=32, cache_dir=tmp_path / "cache")
+    monkeypatch.setattr(version, "99")
+    load_pixels(pictures, image_size=32, cache_dir=tmp_path / "cache")
+    assert len(list((tmp_path / "cache" / "pixels").iterdir())) == 2
+
+
 def test_only_the_face_s_box_is_shown(make_manifest, tmp_path):
     picture = np.zeros((40, 40, 3), np.uint8)
     picture[10:30, 5:25] = 200
