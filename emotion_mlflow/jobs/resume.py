@@ -28,6 +28,7 @@ class TakenUp:
     request: TrainRequest
     config: RunConfig
     data_digest: str
+    """`Manifest.cut_digest` of the whole set."""
 
 
 def request_tag(request: TrainRequest, config: RunConfig, *, data_digest: str, weights_digest: str) -> str:
@@ -67,9 +68,9 @@ def take_up(request: TrainRequest, stored: StoredRun, *, experiment: str) -> Tak
 
 
 def require_same_data(taken: TakenUp, digest: str) -> None:
-    """DataError where the faces have changed since."""
+    """DataError where faces, labels, or what decides their cut have changed since."""
     if digest != taken.data_digest:
-        expected = f"the faces the run began with ({taken.data_digest[:12]})"
+        expected = f"the faces, parts and identities the run began with ({taken.data_digest[:12]})"
         raise DataError(expected, got=f"others ({digest[:12]})", where=taken.config.data.data)
 
 

@@ -53,9 +53,9 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
         cache_dir=request.cache_dir,
         reporter=reporter,
     )
-    digest = read.digest()
+    cut_digest = read.cut_digest()
     if taken:
-        require_same_data(taken, digest)
+        require_same_data(taken, cut_digest)
     config = taken.config if taken else request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
     config = replace(config, data=replace(config.data, data=_from_anywhere(config.data.data)))
     manifest, leaks = cut_faces(read, config.data, reporter)
@@ -65,7 +65,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
         experiment=request.experiment,
         tracking_uri=request.tracking_uri,
         name=f"{config.model.backbone} {config.recipe} seed {config.training.rng_seed}",
-        tags=_first_tags(request, config, name=manifest.name, data_digest=digest),
+        tags=_first_tags(request, config, name=manifest.name, data_digest=cut_digest),
         cache_dir=request.cache_dir,
         sync_wait=request.sync_wait,
         tell=reporter.warn,
@@ -77,7 +77,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
         run.log_scores({"data/rejected": len(read.rejected), **counts})
         try:
             with _room(request.cache_dir):
-                outcome = work.through(manifest, digest, started)
+                outcome = work.through(manifest, read.digest(), started)
         except BaseException:
             work.keep_history()
             raise
