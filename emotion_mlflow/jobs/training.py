@@ -22,6 +22,7 @@ from emotion_mlflow.jobs.request import Outcome, TrainRequest
 from emotion_mlflow.jobs.resume import TAG, TakenUp, request_tag, require_same_data, take_up
 from emotion_mlflow.jobs.work import Work
 from emotion_mlflow.labels import SPLITS
+from emotion_mlflow.places import in_full
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import journaled, runs
 from emotion_mlflow.tracking.cells import PARENT
@@ -130,7 +131,7 @@ def _first_tags(request: TrainRequest, config: RunConfig, *, name: str, data_dig
 
 def _from_anywhere(data: str) -> str:
     """So that `evaluate` finds the set from another folder too."""
-    return data if data == DEMO else str(Path(data).expanduser().resolve())
+    return data if data == DEMO else str(in_full(data, "--data"))
 
 
 def _tell_left_out(read: Manifest, reporter: Reporter) -> None:

@@ -246,4 +246,4 @@ def test_faces_that_this_user_may_not_read_are_told_in_one_line(faces, capsys, m
         finally:
             os.seteuid(0)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert f"expected a place that this user may use; got Permission denied in {faces}" in err
+    assert f"expected a place that can be used; got Permission denied in {faces}" in err
