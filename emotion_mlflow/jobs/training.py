@@ -76,6 +76,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
         work = Work(request=request, config=config, run=run, reporter=reporter)
         counts = {"data/leaks": leaks["id"].nunique(), "data/leak_pairs": len(leaks)}
         run.log_scores({"data/rejected": len(read.rejected), **counts})
+        run.log_text("leaks.csv", leaks.to_csv(index=False))
         try:
             with _room(request.cache_dir):
                 outcome = work.through(manifest, read.digest(), started)
