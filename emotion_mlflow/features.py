@@ -45,7 +45,7 @@ def compute_features(
     known, first = kept.faces(), {content: row for row, content in reversed(list(enumerate(contents)))}
     missing = [content for content in dict.fromkeys(contents) if content not in known]
     if missing:
-        known |= kept.add(missing, _forward(parts, pixels[[first[content] for content in missing]], progress))
+        known |= kept.add(missing, _forward(parts, pixels, [first[content] for content in missing], progress))
     return np.stack([known[content] for content in contents]) if len(contents) else np.empty((0, 2, kept.width))
 
 
@@ -84,18 +84,18 @@ class _Kept:
             yield contents, array
 
 
-def _forward(parts: Parts, pixels: np.ndarray, progress: Progress | None) -> np.ndarray:
-    """In batches of one size, the last one filled up: a face's numbers do not depend on the faces beside it."""
+def _forward(parts: Parts, pixels: np.ndarray, rows: list[int], progress: Progress | None) -> np.ndarray:
+    """Of the faces `rows`, in batches of one size, the last one filled up: no face depends on its neighbours."""
     run = tf.function(lambda batch: parts.features(batch, training=False), reduce_retracing=True)
-    features = np.empty((len(pixels), 2, parts.features.output.shape[-1]), np.float32)
-    for start in range(0, len(pixels), BATCH):
-        faces = len(pixels[start : start + BATCH])
+    features = np.empty((len(rows), 2, parts.features.output.shape[-1]), np.float32)
+    for start in range(0, len(rows), BATCH):
+        faces = len(rows[start : start + BATCH])
         batch = np.zeros((BATCH, *pixels.shape[1:]), np.float32)
-        batch[:faces] = pixels[start : start + BATCH]
+        batch[:faces] = pixels[rows[start : start + BATCH]]
         for view, pictures in enumerate((batch, batch[:, :, ::-1])):
             features[start : start + faces, view] = run(tf.constant(np.ascontiguousarray(pictures)))[:faces]
         if progress:
-            progress(start + faces, len(pixels))
+            progress(start + faces, len(rows))
     return features
 
 

@@ -17,7 +17,7 @@ from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.sets import DEMO
 from emotion_mlflow.errors import TrainingError
 from emotion_mlflow.jobs.cell import cell_digest, weights_digest_of
-from emotion_mlflow.jobs.faces import cut_faces, read_faces, require_labels
+from emotion_mlflow.jobs.faces import cut_faces, read_faces, require_labels, require_memory
 from emotion_mlflow.jobs.request import Outcome, TrainRequest
 from emotion_mlflow.jobs.resume import TAG, TakenUp, request_tag, require_same_data, take_up
 from emotion_mlflow.jobs.work import Work
@@ -61,6 +61,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
     config = replace(config, data=replace(config.data, data=_from_anywhere(config.data.data)))
     manifest, leaks = cut_faces(read, config.data, reporter)
     require_labels(manifest, config.model.tasks, selected_on_test=config.data.selected_on_test)
+    require_memory(manifest, image_size=config.model.image_size)
     _tell_left_out(read, reporter)
     with journaled.open_run(
         experiment=request.experiment,
