@@ -10,8 +10,10 @@ from pathlib import Path
 from emotion_mlflow.errors import ConfigError
 
 SECTIONS = ("manifests", "pixels", "features", "demo", "checkpoints")
-TRIMMED = {"manifests": "*.parquet", "pixels": "*.npy", "features": "*.npy", "demo": "[!.]*"}
+TRIMMED = {"manifests": "*.parquet", "pixels": "*.npy", "features": "*/*.npy", "demo": "[!.]*"}
 """What goes of each section when the cache is full, unused for longest first; it can always be made again."""
+BESIDE = ".txt"
+"""Of a kept file's companion, which goes with it: the content hashes of features."""
 ABANDONED = 30 * 24 * 3600.0
 """Seconds without a new epoch after which the checkpoints of an unfinished run go too, last of all."""
 
@@ -47,10 +49,17 @@ def trim(cache_dir: Path, *, limit_gb: float) -> int:
             removed += sum(facts.st_size for _, facts in _files(place))
             shutil.rmtree(place, ignore_errors=True)
         else:
-            with contextlib.suppress(FileNotFoundError):
-                removed += place.stat().st_size
-                place.unlink()
+            removed += sum(_unlinked(file) for file in (place, place.with_suffix(BESIDE)))
     return removed
+
+
+def _unlinked(file: Path) -> int:
+    """Bytes of the file, which is gone now; 0 where it was before."""
+    with contextlib.suppress(FileNotFoundError):
+        size = file.stat().st_size
+        file.unlink()
+        return size
+    return 0
 
 
 def _last_used(place: Path) -> float:

@@ -23,9 +23,13 @@ class EmotionError(Exception):
     def __init__(self, expected: str, *, got: object, where: object = "") -> None:
         self.expected, self.got, self.where = expected, got, str(where)
         place = f" in {_short(where)}" if self.where else ""
-        text = without_password(" ".join(f"expected {expected}; got {_short(got)}{place}".split()))
-        # control signs are written out: names come from files, and go to a terminal
-        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text))
+        text = " ".join(f"expected {expected}; got {_short(got)}{place}".split())
+        super().__init__(printable(without_password(text)))
+
+
+def printable(text: str) -> str:
+    """The text with control signs written out: names come from files, and go to a terminal."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def without_password(text: str) -> str:

@@ -1,5 +1,6 @@
 """Frozen-backbone features, computed once a face and its mirror image, and cached by content. Used by the job."""
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -7,17 +8,22 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from emotion_mlflow.config import ModelConfig
 from emotion_mlflow.data.npy import kept_array
+from emotion_mlflow.data.pixels import decoder
 from emotion_mlflow.models.build import Parts
 
 Progress = Callable[[int, int], None]
 
 BATCH = 64
+VERSION = 1
+"""Raised whenever other features would be computed from the same pixels and trunk."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +39,13 @@ def compute_features(
     """(N, 2, F) float32: pooled features of each face and of its mirror image.
 
     pixels: (N, S, S, 3) uint8; contents: (N,) content hashes. A face is found again in whatever set it comes, by its
-    hash and the trunk's weights, cut and preprocessing; heads have no part in it.
+    hash and the trunk's weights, cut and preprocessing, by the same libraries; heads have no part in it.
     """
     kept = _Kept(folder=cache_dir / "features" / _trunk_key(parts), width=parts.heads.input.shape[-1])
     known, first = kept.faces(), {content: row for row, content in reversed(list(enumerate(contents)))}
     missing = [content for content in dict.fromkeys(contents) if content not in known]
     if missing:
-        known |= kept.add(missing, _forward(parts, pixels[[first[content] for content in missing]], progress))
+        known |= kept.add(missing, _forward(parts, pixels, [first[content] for content in missing], progress))
     return np.stack([known[content] for content in contents]) if len(contents) else np.empty((0, 2, kept.width))
 
 
@@ -58,42 +64,46 @@ class _Kept:
         """Keeps the features of more faces; the same as `faces`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256("\n".join(contents).encode()).hexdigest()[:32]
-        _write(self.folder / f"{name}.txt", "\n".join(contents).encode())
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as part:
-            np.save(part, features, allow_pickle=False)
-        os.replace(part.name, self.folder / f"{name}.npy")
+        with _whole(self.folder / f"{name}.txt") as file:
+            file.write("\n".join(contents).encode())
+        with _whole(self.folder / f"{name}.npy") as file:
+            np.save(file, features, allow_pickle=False)
         return dict(zip(contents, features, strict=True))
 
     def _files(self) -> Iterator[tuple[list[str], np.ndarray]]:
         for file in sorted(self.folder.glob("*.npy")):
-            names = file.with_suffix(".txt")
-            contents = names.read_text().split("\n") if names.is_file() else []
+            try:
+                os.utime(file)  # the age by which a full cache is trimmed
+                contents = file.with_suffix(".txt").read_text().split("\n")
+            except FileNotFoundError:  # as where another run trims the cache
+                contents = []
             array = kept_array(file, shape=(len(contents), 2, self.width), dtype=np.float32) if contents else None
             if array is None:
                 _log.warning("the kept features %s are damaged: they are computed again", file)
                 continue
-            os.utime(file)
             yield contents, array
 
 
-def _forward(parts: Parts, pixels: np.ndarray, progress: Progress | None) -> np.ndarray:
-    """In batches of one size, the last one filled up: a face's numbers do not depend on the faces beside it."""
+def _forward(parts: Parts, pixels: np.ndarray, rows: list[int], progress: Progress | None) -> np.ndarray:
+    """Of the faces `rows`, in batches of one size, the last one filled up: no face depends on its neighbours."""
     run = tf.function(lambda batch: parts.features(batch, training=False), reduce_retracing=True)
-    features = np.empty((len(pixels), 2, parts.features.output.shape[-1]), np.float32)
-    for start in range(0, len(pixels), BATCH):
-        faces = len(pixels[start : start + BATCH])
+    features = np.empty((len(rows), 2, parts.features.output.shape[-1]), np.float32)
+    for start in range(0, len(rows), BATCH):
+        faces = len(rows[start : start + BATCH])
         batch = np.zeros((BATCH, *pixels.shape[1:]), np.float32)
-        batch[:faces] = pixels[start : start + BATCH]
+        batch[:faces] = pixels[rows[start : start + BATCH]]
         for view, pictures in enumerate((batch, batch[:, :, ::-1])):
             features[start : start + faces, view] = run(tf.constant(np.ascontiguousarray(pictures)))[:faces]
         if progress:
-            progress(start + faces, len(pixels))
+            progress(start + faces, len(rows))
     return features
 
 
 def _trunk_key(parts: Parts) -> str:
     config: ModelConfig = parts.config
     trunk = [
+        f"{VERSION} Keras {keras.__version__} TensorFlow {tf.__version__}",
+        decoder(),
         config.backbone,
         parts.trunk.weights_digest,
         parts.trunk.deepest_stage,
@@ -114,7 +124,14 @@ def _arrays_digest(parts: Parts) -> str:
     return digest.hexdigest()
 
 
-def _write(file: Path, content: bytes) -> None:
+@contextlib.contextmanager
+def _whole(file: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes its name once it is whole; else nothing is left of it."""
     with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as part:
-        part.write(content)
-    os.replace(part.name, file)
+        try:
+            yield part
+            part.close()
+            os.replace(part.name, file)
+        except BaseException:
+            Path(part.name).unlink(missing_ok=True)
+            raise

@@ -13,7 +13,7 @@ def filled(tmp_path):
     ages = {
         "pixels/new.npy": 10,
         "pixels/old.npy": 300,
-        "features/middle.npy": 200,
+        "features/trunk/middle.npy": 200,
         "manifests/oldest.parquet": 900,
         "checkpoints/run/epoch-0001.npz": 800,
         "demo/demo-0/faces.png": 700,
@@ -40,8 +40,19 @@ def test_sizes_are_bytes_of_each_section_and_0_where_there_is_none(filled, tmp_p
 def test_trim_removes_what_was_unused_for_longest_until_the_limit_holds(filled):
     # 600 bytes in all sections; 350 allowed: three must go, the oldest first, a drawn set as a whole
     assert cache.trim(filled, limit_gb=350e-9) == 300
-    assert left(filled) == ["checkpoints/run/epoch-0001.npz", "features/middle.npy", "notes.txt", "pixels/new.npy"]
+    assert left(filled) == [
+        "checkpoints/run/epoch-0001.npz",
+        "features/trunk/middle.npy",
+        "notes.txt",
+        "pixels/new.npy",
+    ]
     assert not (filled / "demo/demo-0").exists()
+
+
+def test_features_go_with_the_list_of_their_faces(filled):
+    (filled / "features/trunk/middle.txt").write_bytes(bytes(50))
+    assert cache.trim(filled, limit_gb=0.0) == 550
+    assert not list((filled / "features").rglob("*.*"))
 
 
 def test_trim_leaves_a_cache_below_its_limit_alone(filled):

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from emotion_mlflow import cache
 from emotion_mlflow.config import ModelConfig
 
 pytestmark = pytest.mark.slow  # imports TensorFlow
@@ -118,6 +119,14 @@ def test_other_weights_pixels_sizes_or_faces_do_not(parts, weights_files, tmp_pa
     assert len(files(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("library", ["keras", "tensorflow", "PIL"])
+def test_another_release_s_features_are_not_taken(parts, tmp_path, monkeypatch, library):
+    compute(parts, tmp_path)
+    monkeypatch.setattr(f"{library}.__version__", "99.0")
+    compute(parts, tmp_path)
+    assert len(files(tmp_path)) == 2
+
+
 def test_random_weights_are_told_apart_by_their_values(tmp_path):
     compute(make(seed=0), tmp_path)
     compute(make(seed=0), tmp_path)
@@ -138,3 +147,23 @@ def test_damaged_kept_features_are_computed_again_and_said(parts, tmp_path, capl
     file.write_bytes(file.read_bytes()[:-4])
     np.testing.assert_array_equal(compute(parts, tmp_path), first)
     assert "are damaged: they are computed again" in caplog.text
+
+
+def test_a_full_cache_gives_up_features_which_are_computed_again_without_a_word(parts, tmp_path, caplog):
+    first = compute(parts, tmp_path)
+    cache.trim(tmp_path, limit_gb=0.0)
+    assert cache.sizes(tmp_path)["features"] == 0
+    np.testing.assert_array_equal(compute(parts, tmp_path), first)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_features_that_could_not_be_kept_leave_no_half_file(parts, tmp_path, monkeypatch, error):
+    def half(file, array, **options):
+        file.write(b"half")
+        raise error
+
+    monkeypatch.setattr(np, "save", half)
+    with pytest.raises(type(error)):
+        compute(parts, tmp_path)
+    assert list((tmp_path / "features").rglob("*.part")) == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from emotion_mlflow.errors import EmotionError, Stopped
+from emotion_mlflow.errors import EmotionError, Stopped, first_line
 
 COMMANDS = {
     "train": ("emotion_mlflow.cli.train", "Train one network, log everything, register a version."),
@@ -68,8 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _fail(f"stopped: {error.by}", error.exit_code, given)
     except EmotionError as error:
         _fail(str(error), error.exit_code, given)
-    except PermissionError as error:
-        _fail(f"expected a place that this user may use; got {error.strerror} in {error.filename}", 2, given)
+    except OSError as error:  # no right, no room, too long a name: of any file, so in no other place
+        got, where = error.strerror or first_line(error), error.filename or ""
+        told = EmotionError("a place that can be used", got=got, where=where)
+        _fail(str(told), told.exit_code, given)
     except (KeyboardInterrupt, click.Abort):
         _fail("stopped", 130, given)
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,11 +1,11 @@
 """`emotion-mlflow compare`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from emotion_mlflow.cli.options import COMPARE, with_options
+from emotion_mlflow.places import expanded
 
 
 @click.command("compare")
@@ -23,7 +23,7 @@ def command(as_json: bool, **flags: Any) -> None:
         **{name: flags[name] for name in names},
         backbones=_listed(flags["backbones"]),
         models=_listed(flags["models"]),
-        out=Path(flags["out"]).expanduser(),
+        out=expanded(flags["out"], "--out"),
         tracking_uri=flags["tracking_uri"] or None,
         cache_dir=terminal.cache_folder(flags["cache_dir"]),
         command=terminal.command_line(),

@@ -8,7 +8,8 @@ import click
 from emotion_mlflow.cli.options import TRAIN, json_option
 
 _FORMAT, _CACHE = (option for option in TRAIN if option.name in ("data_format", "cache_dir"))
-REASONS_SHOWN = 5
+SHOWN = 5
+"""Faults of a kind; `--json` has all."""
 
 
 @click.group("data")
@@ -109,7 +110,26 @@ def _show(report: Any) -> None:
         f"leaks: {report.leaks} held-out faces, {len(report.identities_crossing)} identities crossing",
         highlight=False,
     )
-    for reason in report.reasons[:REASONS_SHOWN]:
-        console.print(f"rejected: {reason['file']}: {reason['reason']}", highlight=False, markup=False)
-    if report.rejected > REASONS_SHOWN:
-        console.print(f"rejected: {report.rejected - REASONS_SHOWN} more, see --json", highlight=False)
+    if duplicates["crowded"]:
+        common = f"{duplicates['crowded']} pictures are too common a pattern to be compared fully"
+        console.print(common, highlight=False)
+    _show_faults(console, report)
+
+
+def _show_faults(console: Any, report: Any) -> None:
+    """The first ones of each kind, by name."""
+    from emotion_mlflow.errors import printable
+
+    faults = {
+        "leak": [
+            f"{pair['id']} ({pair['split']}) and {pair['other_id']} ({pair['other_split']}), {pair['kind']}"
+            for pair in report.leak_pairs
+        ],
+        "crossing": report.identities_crossing,
+        "rejected": [f"{reason['file']}: {reason['reason']}" for reason in report.reasons],
+    }
+    for kind, lines in faults.items():
+        for line in lines[:SHOWN]:
+            console.print(f"{kind}: {printable(line)}", highlight=False, markup=False, soft_wrap=True)
+        if len(lines) > SHOWN:
+            console.print(f"{kind}: {len(lines) - SHOWN} more, see --json", highlight=False)

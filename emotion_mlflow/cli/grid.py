@@ -8,6 +8,7 @@ import click
 from emotion_mlflow.cli.options import GRID, TRAIN, Option, with_options
 from emotion_mlflow.cli.train import FIELDS, request_of, settings_of, weights_by_backbone, weights_for
 from emotion_mlflow.errors import ConfigError, EmotionError
+from emotion_mlflow.places import expanded
 
 
 @click.command("grid")
@@ -60,7 +61,7 @@ def with_file(flags: dict[str, Any]) -> dict[str, Any]:
     from emotion_mlflow.scale.file import read_grid_file
 
     options = {option.name: option for option in GRID if option.name != "file"}
-    file = Path(flags["file"]).expanduser()
+    file = expanded(flags["file"], "--file")
     merged = dict(flags)
     for name, text in read_grid_file(file, names=options).items():
         option = options[name]
@@ -122,7 +123,7 @@ def compare_request(flags: dict[str, Any], cells: Any) -> Any:
     request = CompareRequest(
         backbones=tuple(dict.fromkeys(cell.request.backbone for cell in cells)),
         recipe=VALIDATED_ON_TEST if recipes == {VALIDATED_ON_TEST} else CompareRequest.recipe,
-        out=Path(flags["out"]).expanduser(),
+        out=expanded(flags["out"], "--out"),
         experiment=first.experiment,
         model_name=first.model_name,
         tracking_uri=first.tracking_uri,

@@ -1,11 +1,11 @@
 """`emotion-mlflow promote`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from emotion_mlflow.cli.options import PROMOTE, with_options
+from emotion_mlflow.places import expanded
 
 
 @click.command("promote")
@@ -21,7 +21,7 @@ def command(as_json: bool, **flags: Any) -> int:
     names = ("backbone", "version", "to", "model_name", "allow_dirty", "dry_run", "experiment")
     request = PromoteRequest(
         **{name: flags[name] for name in names},
-        gates=Path(flags["gates"]).expanduser() if flags["gates"] else None,
+        gates=expanded(flags["gates"], "--gates") if flags["gates"] else None,
         tracking_uri=flags["tracking_uri"] or None,
         cache_dir=terminal.cache_folder(flags["cache_dir"]),
         command=terminal.command_line(),

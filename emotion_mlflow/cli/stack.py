@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from emotion_mlflow.cli.options import json_option
+from emotion_mlflow.places import in_full
 
 _PLACE = (
     click.option(
@@ -168,9 +169,9 @@ def _place(*, name: str, file: str, secrets: str, wheels: str = "") -> Any:
         raise ConfigError("a name of lower-case letters, digits, - and _", got=name, where="--name")
     return stack.Place(
         name=name,
-        file=Path(file).expanduser().resolve() if file else stack.COMPOSE,
-        secrets=Path(secrets).expanduser().resolve() if secrets else stack.default_secrets(name),
-        wheels=Path(wheels).expanduser().resolve() if wheels else None,
+        file=in_full(file, "--file") if file else stack.COMPOSE,
+        secrets=in_full(secrets, "--secrets") if secrets else stack.default_secrets(name),
+        wheels=in_full(wheels, "--wheels") if wheels else None,
     )
 
 

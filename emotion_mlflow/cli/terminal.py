@@ -20,6 +20,7 @@ from emotion_mlflow.cache import default_cache_dir
 from emotion_mlflow.cli.progress import PlainReporter, reporter
 from emotion_mlflow.cli.starter import ending_with_starter
 from emotion_mlflow.errors import ConfigError, Stopped, without_password
+from emotion_mlflow.places import expanded
 
 
 def command_line() -> str:
@@ -38,7 +39,7 @@ def where_to_look(tracking_uri: str) -> str:
 
 def cache_folder(cache_dir: str) -> Path:
     """The folder of `--cache-dir`, made and written to; empty: the user's. ConfigError where it cannot be."""
-    folder = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    folder = expanded(cache_dir, "--cache-dir") if cache_dir else default_cache_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

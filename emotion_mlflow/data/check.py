@@ -11,8 +11,6 @@ from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.labels import EXPRESSIONS, SPLITS
 
-SHOWN_PAIRS = 50
-
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -54,7 +52,7 @@ def check(manifest: Manifest, *, twins: Twins | None = None) -> Report:
         ranges=_ranges(manifest),
         duplicates=_duplicates(manifest, twins),
         leaks=int(pairs["id"].nunique()),
-        leak_pairs=[_plain(row) for row in pairs.head(SHOWN_PAIRS).to_dict("records")],
+        leak_pairs=[_plain(row) for row in pairs.to_dict("records")],
         identities_crossing=crossing_identities(manifest),
         landmark_width=manifest.landmarks.shape[1],
     )

@@ -100,8 +100,16 @@ class Manifest:
 
     def digest(self) -> str:
         """32 hex digits over ids, contents and labels in order of id: equal for the same faces wherever they lie."""
-        order = np.argsort(self.table["id"].to_numpy().astype(str), kind="stable")
+        order = self._order()
         labels = self.table[["id", "content_hash", "expression", "valence", "arousal"]].iloc[order]
         digest = hashlib.sha256(labels.to_csv(index=False, float_format="%.6g").encode())
         digest.update(np.ascontiguousarray(self.landmarks[order], dtype="<f4").tobytes())
         return digest.hexdigest()[:32]
+
+    def cut_digest(self) -> str:
+        """As `digest`, over parts, named splits and identities too: what decides on which side of a cut a face is."""
+        sides = self.table[["id", "part", "split", "identity"]].iloc[self._order()]
+        return hashlib.sha256((self.digest() + sides.to_csv(index=False)).encode()).hexdigest()[:32]
+
+    def _order(self) -> np.ndarray:
+        return np.argsort(self.table["id"].to_numpy().astype(str), kind="stable")

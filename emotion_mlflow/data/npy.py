@@ -69,10 +69,7 @@ def kept_array(file: Path, *, shape: tuple[int, ...], dtype: DTypeLike) -> np.nd
 
     The header is not read but compared, byte by byte, with the one that NumPy writes for such an array.
     """
-    kind, header = np.dtype(dtype), io.BytesIO()
-    facts = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, facts)
-    expected = header.getvalue()
+    kind, expected = np.dtype(dtype), npy_header(shape, dtype)
     try:
         with file.open("rb") as stored:
             fine = stored.read(len(expected)) == expected
@@ -81,6 +78,14 @@ def kept_array(file: Path, *, shape: tuple[int, ...], dtype: DTypeLike) -> np.nd
         return np.memmap(file, dtype=kind, mode="r", offset=len(expected), shape=shape)
     except (OSError, ValueError):
         return None
+
+
+def npy_header(shape: tuple[int, ...], dtype: DTypeLike) -> bytes:
+    """What `np.save` writes before the numbers of such an array."""
+    header = io.BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, facts)
+    return header.getvalue()
 
 
 def _item(array: np.ndarray, path: str) -> object:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.read import read
+from emotion_mlflow.places import expanded
 
 DEMO = "demo"
 
@@ -22,4 +23,4 @@ def open_set(
         from emotion_mlflow.data.demo import demo_manifest
 
         return demo_manifest(cache_dir / "demo", progress=progress)
-    return read(Path(data).expanduser(), data_format=data_format, cache_dir=cache_dir, fresh=fresh, progress=progress)
+    return read(expanded(data), data_format=data_format, cache_dir=cache_dir, fresh=fresh, progress=progress)

@@ -6,7 +6,7 @@ Columns, by name (others are ignored; docs/DATA.md has examples):
 |---|---|
 | `path` or `image` | the picture, relative to the table's folder; must lie inside it |
 | `id` | optional; unique. Else the path without its suffix |
-| `expression` | 0-7 or a name of ours (labels.EXPRESSIONS); empty, -1, -2, 8, 9, 10: no label |
+| `expression` | 0-7 or a name of ours (labels.EXPRESSIONS); empty, -2, 8, 9, 10: no label |
 | `valence`, `arousal` | -1..1; empty, NaN, -2: no label |
 | `landmarks` | x0;y0;x1;y1;... or a list column, pixels of the picture file; empty: no label |
 | `face_x`, `face_y`, `face_width`, `face_height` | the face's box, the same pixels; empty: whole picture |

@@ -66,13 +66,13 @@ def number(cell: object, *, name: str, where: object) -> float:
 
 
 def expression(cell: object, *, where: object) -> int:
-    """0-7 from a code or a name of ours; NO_EXPRESSION where it is missing, -1, -2, 8, 9 or 10."""
+    """0-7 from a code or a name of ours; NO_EXPRESSION where it is missing, -2, 8, 9 or 10."""
     if isinstance(cell, str) and cell.strip().lower() in _NAMES:
         return _NAMES[cell.strip().lower()]
     if isinstance(cell, str) and not is_missing(cell) and cell.strip()[:1].isalpha():
         raise DataError("0-7 or " + ", ".join(EXPRESSIONS), got=repr(cell)[:60], where=where)
     code = number(cell, name="expression", where=where)
-    if math.isnan(code) or code in (NO_EXPRESSION, NOT_ANNOTATED, *UNSCORED_EXPRESSIONS):
+    if math.isnan(code) or code in (NOT_ANNOTATED, *UNSCORED_EXPRESSIONS):
         return NO_EXPRESSION
     if not code.is_integer() or not 0 <= code < len(EXPRESSIONS):
         raise DataError(f"an expression 0-{len(EXPRESSIONS) - 1}", got=f"{code:g}", where=where)

@@ -12,7 +12,7 @@ UNLIKE = {"data.data", "data.data_format", "data.max_rejected", "model.weights"}
 
 
 def cell_digest(config: RunConfig, *, data_digest: str, weights_digest: str) -> str:
-    """32 hex digits, equal for the same recipe, settings, `rng_seed`, faces and starting weights."""
+    """32 hex digits, equal for the same recipe, settings, `rng_seed`, faces (`cut_digest`) and starting weights."""
     settings = {name: value for name, value in config.to_params().items() if name not in UNLIKE}
     text = json.dumps([settings, data_digest, weights_digest], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

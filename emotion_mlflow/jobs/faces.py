@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from emotion_mlflow.config import DataConfig
 from emotion_mlflow.data.check import check_rejected
@@ -89,6 +90,17 @@ def require_labels(manifest: Manifest, tasks: Sequence[str], *, selected_on_test
                 raise DataError(
                     f"{split} faces with labels for {task}, or --tasks without it", got="none", where=manifest.name
                 )
+
+
+def require_memory(manifest: Manifest, *, image_size: int) -> None:
+    """DataError where the pictures that a training holds at once, train's and those it chooses by, leave no memory."""
+    counts = manifest.table["split"].value_counts()
+    faces = counts["train"] + counts.get("val", counts["test"])
+    needed, free = int(faces) * image_size**2 * 3, psutil.virtual_memory().available
+    if needed > free:
+        memory = f"{needed / 1e9:.3g} GB of free memory for {faces:,} faces of {image_size} px"
+        less = "(--image-size and --limit make it less)"
+        raise DataError(f"{memory} {less}", got=f"{free / 1e9:.3g} GB", where=manifest.name)
 
 
 def _twins(manifest: Manifest) -> Twins:

@@ -14,6 +14,7 @@ from emotion_mlflow import cache
 from emotion_mlflow.config import AUTO, SHOW_FACES, DataConfig, RunConfig
 from emotion_mlflow.errors import ConfigError, DataError, WeightsError
 from emotion_mlflow.labels import SPLITS, TASKS
+from emotion_mlflow.places import expanded, in_full
 from emotion_mlflow.recipes import resolve, with_tasks
 
 FLAGS = {
@@ -118,7 +119,7 @@ class EvaluateRequest:
 
 def _from_anywhere(weights: str) -> str:
     """A file in full, so that a run goes on from another folder too."""
-    return weights if weights in ("imagenet", "none") else str(Path(weights).expanduser().resolve())
+    return weights if weights in ("imagenet", "none") else str(in_full(weights, "--weights"))
 
 
 def _check_faces(data: str, data_format: str, show_faces: str) -> None:
@@ -129,7 +130,7 @@ def _check_faces(data: str, data_format: str, show_faces: str) -> None:
     if data_format not in (AUTO, *FORMATS):
         raise ConfigError(f"one of {', '.join((AUTO, *FORMATS))}", got=data_format, where="--data-format")
     if data != "demo" and data_format == AUTO:
-        recognise(Path(data).expanduser())
+        recognise(expanded(data, "--data"))
 
 
 @dataclass(frozen=True, kw_only=True)

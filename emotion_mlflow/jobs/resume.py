@@ -13,6 +13,7 @@ from emotion_mlflow.config import AUTO, DataConfig, RunConfig, TrainingConfig
 from emotion_mlflow.errors import ConfigError, DataError, ModelError, WeightsError
 from emotion_mlflow.jobs.cell import weights_digest_of
 from emotion_mlflow.jobs.request import TrainRequest
+from emotion_mlflow.places import in_full
 from emotion_mlflow.tracking.stored import StoredRun
 
 TAG = "request"
@@ -28,6 +29,7 @@ class TakenUp:
     request: TrainRequest
     config: RunConfig
     data_digest: str
+    """`Manifest.cut_digest` of the whole set."""
 
 
 def request_tag(request: TrainRequest, config: RunConfig, *, data_digest: str, weights_digest: str) -> str:
@@ -67,9 +69,9 @@ def take_up(request: TrainRequest, stored: StoredRun, *, experiment: str) -> Tak
 
 
 def require_same_data(taken: TakenUp, digest: str) -> None:
-    """DataError where the faces have changed since."""
+    """DataError where faces, labels, or what decides their cut have changed since."""
     if digest != taken.data_digest:
-        expected = f"the faces the run began with ({taken.data_digest[:12]})"
+        expected = f"the faces, parts and identities the run began with ({taken.data_digest[:12]})"
         raise DataError(expected, got=f"others ({digest[:12]})", where=taken.config.data.data)
 
 
@@ -99,7 +101,7 @@ def _disagreements(
         flag = f"--{each.name.replace('_', '-')}"
         said.append((flag, getattr(request.data, each.name), each.default, getattr(config.data, each.name)))
     for flag, value, default, known in said:
-        if value not in (default, known) and not _same_place(value, known):
+        if value not in (default, known) and not _same_place(value, known, flag):
             yield flag, value, known
     flat = config.to_params()
     for name, value in request.overrides.items():
@@ -107,10 +109,10 @@ def _disagreements(
             yield name, value, flat[name]
 
 
-def _same_place(said: object, known: object) -> bool:
+def _same_place(said: object, known: object, flag: str) -> bool:
     """Folders and files stand in a run in full; beside it they may be typed as seen from here."""
     both = isinstance(said, str) and isinstance(known, str) and Path(known).is_absolute()
-    return both and Path(str(said)).expanduser().resolve() == Path(str(known))
+    return both and in_full(str(said), flag) == Path(str(known))
 
 
 def _is_set(config: RunConfig, name: str, value: object) -> bool:

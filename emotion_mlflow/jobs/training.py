@@ -17,11 +17,12 @@ from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.sets import DEMO
 from emotion_mlflow.errors import TrainingError
 from emotion_mlflow.jobs.cell import cell_digest, weights_digest_of
-from emotion_mlflow.jobs.faces import cut_faces, read_faces, require_labels
+from emotion_mlflow.jobs.faces import cut_faces, read_faces, require_labels, require_memory
 from emotion_mlflow.jobs.request import Outcome, TrainRequest
 from emotion_mlflow.jobs.resume import TAG, TakenUp, request_tag, require_same_data, take_up
 from emotion_mlflow.jobs.work import Work
 from emotion_mlflow.labels import SPLITS
+from emotion_mlflow.places import in_full
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import journaled, runs
 from emotion_mlflow.tracking.cells import PARENT
@@ -53,19 +54,20 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
         cache_dir=request.cache_dir,
         reporter=reporter,
     )
-    digest = read.digest()
+    cut_digest = read.cut_digest()
     if taken:
-        require_same_data(taken, digest)
+        require_same_data(taken, cut_digest)
     config = taken.config if taken else request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
     config = replace(config, data=replace(config.data, data=_from_anywhere(config.data.data)))
     manifest, leaks = cut_faces(read, config.data, reporter)
     require_labels(manifest, config.model.tasks, selected_on_test=config.data.selected_on_test)
+    require_memory(manifest, image_size=config.model.image_size)
     _tell_left_out(read, reporter)
     with journaled.open_run(
         experiment=request.experiment,
         tracking_uri=request.tracking_uri,
         name=f"{config.model.backbone} {config.recipe} seed {config.training.rng_seed}",
-        tags=_first_tags(request, config, name=manifest.name, data_digest=digest),
+        tags=_first_tags(request, config, name=manifest.name, data_digest=cut_digest),
         cache_dir=request.cache_dir,
         sync_wait=request.sync_wait,
         tell=reporter.warn,
@@ -75,9 +77,10 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
         work = Work(request=request, config=config, run=run, reporter=reporter)
         counts = {"data/leaks": leaks["id"].nunique(), "data/leak_pairs": len(leaks)}
         run.log_scores({"data/rejected": len(read.rejected), **counts})
+        run.log_text("leaks.csv", leaks.to_csv(index=False))
         try:
             with _room(request.cache_dir):
-                outcome = work.through(manifest, digest, started)
+                outcome = work.through(manifest, read.digest(), started)
         except BaseException:
             work.keep_history()
             raise
@@ -130,7 +133,7 @@ def _first_tags(request: TrainRequest, config: RunConfig, *, name: str, data_dig
 
 def _from_anywhere(data: str) -> str:
     """So that `evaluate` finds the set from another folder too."""
-    return data if data == DEMO else str(Path(data).expanduser().resolve())
+    return data if data == DEMO else str(in_full(data, "--data"))
 
 
 def _tell_left_out(read: Manifest, reporter: Reporter) -> None:

@@ -86,7 +86,7 @@ def identify(cells: tuple[Cell, ...], faces: Manifest) -> tuple[Cell, ...]:
 
     ConfigError where a setting cannot be or two cells are the same training, DataError where labels are missing.
     """
-    data_digest, tasks = faces.digest(), faces.tasks()
+    data_digest, tasks = faces.cut_digest(), faces.tasks()
     files: dict[tuple[str, str], str] = {}
     known: dict[str, Cell] = {}
     for cell in cells:

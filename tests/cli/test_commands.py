@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -39,8 +40,24 @@ def test_data_check_counts_faces_in_one_json_object(faces, tmp_path, capsys):
 def test_data_check_ends_with_1_where_a_picture_stands_on_both_sides(draw_set, tmp_path, capsys):
     root = draw_set(tmp_path / "set", train=16, val=8)
     shutil.copy(root / "train_set" / "images" / "3.jpg", root / "val_set" / "images" / "17.jpg")
-    code, out, _ = run(capsys, "data", "check", root, "--cache-dir", tmp_path / "cache", "--json")
+    flags = ["data", "check", root, "--cache-dir", tmp_path / "cache"]
+    code, out, _ = run(capsys, *flags, "--json")
     assert (code, json.loads(out)["leaks"]) == (1, 1)
+    code, out, _ = run(capsys, *flags)
+    assert (code, "leak: val/17 (validation) and train/3 (train), exact" in out) == (1, True)
+
+
+def test_data_check_names_the_first_leaks_and_identities_and_how_many_more(capsys, tmp_path):
+    rng, rows = np.random.default_rng(0), ["id,path,expression,identity,split"]
+    for face in range(7):
+        Image.fromarray(rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(tmp_path / f"{face}.png")
+        rows += [f"{part}{face},{face}.png,0,who{face}\x1b,{part}" for part in ("train", "test")]
+    (tmp_path / "set.csv").write_text("\n".join(rows))
+    code, out, _ = run(capsys, "data", "check", tmp_path / "set.csv", "--cache-dir", tmp_path / "cache")
+    assert (code, "\x1b" in out) == (1, False)
+    assert (out.count("leak: "), "leak: 2 more, see --json" in out) == (6, True)
+    assert "leak: test0 (validation) and train0 (train), exact" in out
+    assert ("crossing: who0\\x1b\n" in out, "crossing: 2 more, see --json" in out) == (True, True)
 
 
 def test_data_check_shows_a_table_and_the_reasons(draw_set, tmp_path, capsys):
@@ -246,4 +263,4 @@ def test_faces_that_this_user_may_not_read_are_told_in_one_line(faces, capsys, m
         finally:
             os.seteuid(0)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert f"expected a place that this user may use; got Permission denied in {faces}" in err
+    assert f"expected a place that can be used; got Permission denied in {faces}" in err

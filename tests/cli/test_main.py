@@ -1,5 +1,6 @@
 """What a user meets first: help, mistakes, exit codes."""
 
+import errno
 import json
 import re
 import subprocess
@@ -116,6 +117,25 @@ MISTAKES = {
     ),
     "a cache that is a file, in train": (["train", "--cache-dir", sys.executable], "got File exists in --cache-dir"),
     "a cache that cannot be made": (["cache", "show", "--cache-dir", "/proc/x"], "got No such file or directory in"),
+    **{
+        f"nobody's home in {command} {flag}": (
+            [*command.split(), flag, "~nobdy/x"],
+            f"expected a home folder that is known; got ~nobdy/x in {flag}",
+        )
+        for commands, flag in (
+            (("train", "evaluate", "grid"), "--data"),
+            (("train", "grid"), "--weights"),
+            (("train", "cache show"), "--cache-dir"),
+            (("compare",), "--out"),
+            (("grid", "stack status"), "--file"),
+            (("promote",), "--gates"),
+        )
+        for command in commands
+    },
+    "nobody's home in data check": (["data", "check", "~nobdy/x"], "a home folder that is known; got ~nobdy/x"),
+    "a name that is too long for data": (["train", "--data", "x" * 300], "got File name too long in xxx"),
+    "a name that is too long for weights": (["train", "--weights", "x" * 300], "got File name too long in /"),
+    "a name that is too long for a check": (["data", "check", "x" * 300], "got File name too long in xxx"),
     "weights for a backbone that is none": (
         ["train", "--weights", "resnet5=a,resnet50=b"],
         "expected BACKBONE=FILE with a backbone of resnet50",
@@ -143,6 +163,16 @@ def test_with_json_a_mistake_is_also_one_object_on_stdout(nowhere, capsys, argum
     assert list(json.loads(out)) == ["error"]
     assert words in json.loads(out)["error"]
     assert err == f"error: {json.loads(out)['error']}\n"
+
+
+def test_a_full_disk_is_told_in_one_line_by_any_command(capsys, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device", "/cache/pixels")
+
+    monkeypatch.setattr("emotion_mlflow.cli.terminal.cache_folder", full)
+    code, out, err = run(capsys, "cache", "show")
+    assert (code, out) == (2, "")
+    assert err == "error: expected a place that can be used; got No space left on device in /cache/pixels\n"
 
 
 def test_a_mistake_takes_no_tensorflow(tmp_path):

@@ -53,6 +53,16 @@ def test_duplicates_and_leaks_are_counted_apart(make_manifest):
     assert [pair["kind"] for pair in report.leak_pairs] == ["exact", "exact", "near", "near"]
 
 
+def test_every_leak_is_listed_however_many_there_are(make_manifest):
+    part = ["train"] * 60 + ["validation"] * 60
+    manifest = make_manifest([0] * 120, part=part, content_hash=[f"{face % 60}" for face in range(120)])
+    twice = manifest.table["picture_hash"].to_numpy()[:60]
+    manifest.table["picture_hash"] = np.tile(twice, 2)
+    report = check(manifest)
+    assert (report.leaks, len(report.leak_pairs)) == (60, 60)
+    assert report.leak_pairs[0] | {"distance": 0} == report.leak_pairs[0]
+
+
 def test_the_report_is_json_as_it_stands(make_manifest):
     manifest = make_manifest(
         [0, 0], part=["train", "validation"], content_hash="a", picture_hash=np.uint64(9), rejected=1

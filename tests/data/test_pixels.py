@@ -1,3 +1,6 @@
+import os
+import shutil
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +49,14 @@ def test_other_labels_find_the_same_pixels_and_other_sizes_or_contents_do_not(pi
     pictures.table["content_hash"] = ["a", "b", "c"]
     load_pixels(pictures, image_size=32, cache_dir=cache)
     assert files() == 3
+
+
+@pytest.mark.parametrize("version", ["PIL.__version__", "emotion_mlflow.data.pixels.VERSION"])
+def test_another_decoder_s_pixels_are_not_taken(pictures, tmp_path, monkeypatch, version):
+    load_pixels(pictures, image_size=32, cache_dir=tmp_path / "cache")
+    monkeypatch.setattr(version, "99")
+    load_pixels(pictures, image_size=32, cache_dir=tmp_path / "cache")
+    assert len(list((tmp_path / "cache" / "pixels").iterdir())) == 2
 
 
 def test_only_the_face_s_box_is_shown(make_manifest, tmp_path):
@@ -99,3 +110,20 @@ def test_an_odd_tag_in_a_picture_gives_no_warning(make_manifest, tmp_path):
     )  # 268 million letters
     manifest = make_manifest([0], path=["0.tif"])
     assert load_pixels(manifest, image_size=32, cache_dir=tmp_path / "cache")[0, 5, 5].tolist() == [255, 0, 0]
+
+
+def test_a_disk_that_fills_up_meanwhile_is_an_error_and_no_dead_process(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        tempfile, "mkstemp", lambda dir, suffix: (os.open("/dev/full", os.O_WRONLY), f"{dir}/x{suffix}")
+    )
+    with pytest.raises(OSError, match="No space left on device"):
+        load_pixels(pictures, image_size=320, cache_dir=tmp_path / "cache")
+
+
+def test_a_disk_without_room_for_all_faces_is_told_before_the_first_is_decoded(pictures, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1000))
+    words = r"expected room on the disk for 9.22e-06 GB of decoded faces .*; got 1e-06 GB in .*pixels"
+    with pytest.raises(DataError, match=words):  # 3 faces of 32 x 32 x 3 bytes
+        load_pixels(pictures, image_size=32, cache_dir=tmp_path / "cache")
+    assert list((tmp_path / "cache" / "pixels").iterdir()) == []

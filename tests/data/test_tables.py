@@ -83,6 +83,16 @@ def test_the_split_column_names_the_held_out_part(pictures, write_csv, words, pa
     assert manifest.two_parts == ("validation" in part)
 
 
+@pytest.mark.parametrize("changed", [{"split": ["train", "train", "test"]}, {"identity": ["ann", "ben", "ann"]}])
+def test_other_sides_or_identities_are_the_same_faces_but_no_longer_cut_alike(pictures, write_csv, changed):
+    columns = {"split": ["train", "val", "test"], "identity": ["ann", "ann", "ann"]}
+    before = read(write_csv(pictures / "before.csv", rows("abc", **columns)), cache_dir=None)
+    after = read(write_csv(pictures / "after.csv", rows("abc", **columns | changed)), cache_dir=None)
+    assert after.digest() == before.digest()
+    assert after.cut_digest() != before.cut_digest()
+    assert before.rows([2, 0, 1]).cut_digest() == before.cut_digest()
+
+
 def test_rows_at_fault_are_rejected_and_the_others_stay(pictures, write_csv):
     table = write_csv(
         pictures / "mine.csv", rows("abcd", id=["1", "1", "3", "4"], split=["train", "train", "", "test"])

@@ -9,7 +9,7 @@ import pytest
 from emotion_mlflow.config import DataConfig
 from emotion_mlflow.data.manifest import COLUMNS, REJECTED_COLUMNS, Manifest
 from emotion_mlflow.errors import DataError
-from emotion_mlflow.jobs.faces import cut_faces, require_labels
+from emotion_mlflow.jobs.faces import cut_faces, require_labels, require_memory
 
 
 def manifest(part, *, folder, **columns):
@@ -72,3 +72,12 @@ def test_where_the_test_faces_choose_it_is_they_that_need_labels(tmp_path):
     require_labels(cut, ["expression"], selected_on_test=True)
     with pytest.raises(DataError, match="expected test faces with labels for valence"):
         require_labels(cut, ["valence"], selected_on_test=True)
+
+
+@pytest.mark.parametrize(("held_out", "faces"), [("val", 20), ("test", 24)])
+def test_pictures_that_memory_cannot_hold_are_told_with_what_needs_less(tmp_path, held_out, faces):
+    cut = manifest(PART, folder=tmp_path, split=["train"] * 16 + [held_out] * 4 + ["test"] * 4)
+    require_memory(cut, image_size=224)
+    words = rf"GB of free memory for {faces} faces of 10000000 px \(--image-size and --limit .*\); got .* in tiny"
+    with pytest.raises(DataError, match=words):
+        require_memory(cut, image_size=10_000_000)

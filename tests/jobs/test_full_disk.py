@@ -26,6 +26,16 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", place], check=True)
 
 
+def test_faces_that_the_disk_cannot_hold_are_one_line_and_end_the_run(store, small_disk, tmp_path, command, faces):
+    flags = ["--backbone", "mobilenetv3small", "--weights", "none", "--image-size", "320"]  # 12 MB
+    done = command("train", *flags, "--data", faces, "--cache-dir", small_disk, "--tracking-uri", store, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: expected room on the disk for 0.0123 GB of decoded faces")
+    client = mlflow.MlflowClient(store)
+    (run,) = client.search_runs([client.get_experiment_by_name("emotion").experiment_id])
+    assert run.info.status == "FAILED"
+
+
 def test_a_full_disk_is_one_line_and_the_run_can_go_on_when_there_is_room(store, small_disk, tmp_path, command, faces):
     flags = [
         "--backbone",

@@ -12,6 +12,7 @@ import pytest
 from emotion_mlflow.checkpoints import Checkpoints
 from emotion_mlflow.cli.progress import PlainReporter
 from emotion_mlflow.config import DataConfig
+from emotion_mlflow.data.read import read
 from emotion_mlflow.errors import ConfigError, DataError, ModelError, Stopped, WeightsError
 from emotion_mlflow.jobs.request import TrainRequest
 from emotion_mlflow.jobs.resume import TAG, request_tag, require_same_data, take_up
@@ -122,7 +123,8 @@ def test_a_run_that_is_no_training_of_ours_is_told(began, tags):
 def test_faces_that_changed_since_are_told_with_both_digests(began):
     taken = take_up(typed(), stored(began), experiment="emotion")
     require_same_data(taken, BEGAN_WITH)
-    with pytest.raises(DataError, match=r"the faces the run began with \(0123456789ab\); got others \(fedcba987654\)"):
+    words = r"the faces, parts and identities the run began with \(0123456789ab\); got others \(fedcba987654\)"
+    with pytest.raises(DataError, match=words):
         require_same_data(taken, "fedcba9876543210")
 
 
@@ -300,6 +302,7 @@ def test_a_run_carries_its_request_from_its_first_moment(stopped, faces):
     assert asked["config"]["data.data"] == str(faces)
     assert asked["config"]["training.epochs"] == "4"
     assert set(asked) == {"config", "data_digest", "weights_digest", "model_name", "register", "show_faces"}
+    assert asked["data_digest"] == read(faces, data_format="auto", cache_dir=request.cache_dir).cut_digest()
     assert run.tags["cell_digest"]
 
 

@@ -187,7 +187,7 @@ def test_every_split_is_a_dataset_with_a_digest(trained):
 
 def test_all_artifacts_are_there(trained):
     files = set(trained.files())
-    assert {"history.csv", "config.yaml", "rejected.csv", "splits.json", "intervals_test.csv"} | {
+    assert {"history.csv", "config.yaml", "rejected.csv", "leaks.csv", "splits.json", "intervals_test.csv"} | {
         "per_class_test.csv",
         "confusion_test.csv",
         "per_source_test.csv",

@@ -83,7 +83,7 @@ def test_a_cell_s_digest_is_the_one_that_its_training_run_will_carry(manifest):
     cell = identify(planned(), manifest)[0]
     config = cell.request.config(drawn=False, labelled=manifest.tasks(), name="faces")
     weights = weights_digest_of("resnet50", "none")
-    assert cell.digest == cell_digest(config, data_digest=manifest.digest(), weights_digest=weights)
+    assert cell.digest == cell_digest(config, data_digest=manifest.cut_digest(), weights_digest=weights)
 
 
 def test_every_cell_has_a_digest_of_its_own_and_keeps_it_whatever_its_grid(manifest):
@@ -97,6 +97,15 @@ def test_other_faces_make_other_cells(manifest):
     fewer = manifest.rows(list(range(len(manifest) - 1)))
     assert {cell.digest for cell in identify(planned(), manifest)}.isdisjoint(
         cell.digest for cell in identify(planned(), fewer)
+    )
+
+
+@pytest.mark.parametrize("column", ["part", "split", "identity"])
+def test_faces_that_would_be_cut_otherwise_make_other_cells(manifest, column):
+    first = (manifest.table["id"] == "train/3").to_numpy()
+    moved = replace(manifest, table=manifest.table.assign(**{column: manifest.table[column].mask(first, "val")}))
+    assert {cell.digest for cell in identify(planned(), manifest)}.isdisjoint(
+        cell.digest for cell in identify(planned(), moved)
     )
 
 
