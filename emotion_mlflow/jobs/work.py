@@ -61,6 +61,7 @@ class Work:
     def through(self, manifest: Manifest, data_digest: str, started: float) -> Outcome:
         """All of them; the version's number is known only once the run is closed."""
         config = self.config
+        machine.forget_peak()  # an earlier training of this process may have held more
         self._log_start(manifest)
         faces = Faces(
             manifest=manifest,

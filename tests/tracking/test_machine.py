@@ -1,6 +1,7 @@
-"""What a run says of its code."""
+"""What a run says of its code and its memory."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,13 @@ def test_without_a_checkout_nothing_is_called_clean(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "PACKAGE", str(tmp_path))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert machine.code() == {"git/commit": "not a git checkout", "git/dirty": "not a git checkout"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")
+def test_the_peak_of_an_earlier_training_is_not_the_next_one_s():
+    before = machine.peak_memory()
+    held = b"x" * 200_000_000
+    assert machine.peak_memory() > before + 150_000_000
+    del held
+    machine.forget_peak()
+    assert machine.peak_memory() < before + 50_000_000
