@@ -76,6 +76,20 @@ def test_learned_weights_are_learned(make_network):
     assert change[0] > 0 > change[1]
 
 
+@pytest.mark.parametrize("settings", [{}, {"valence_weight": 0.0}], ids=["no labels", "weight 0"])
+def test_a_task_without_labels_or_weight_leaves_its_learned_weight_alone(make_network, settings):
+    import keras
+
+    network = make_network(task_weighting="learned", optimizer=keras.optimizers.SGD(0.1), **settings)
+    inputs, truth = batch()
+    if not settings:
+        truth["valence_labelled"] = np.zeros(6, np.float32)
+    network.fit(inputs, truth, batch_size=6, verbose=0)
+    change = network.log_variances.numpy()
+    assert change[0] > 0
+    assert change[1] == 0
+
+
 @pytest.mark.parametrize("points", [68, 5])
 def test_an_epoch_s_figures_are_those_of_the_labelled_faces(make_network, points):
     layout = landmark_layout(2 * points)
