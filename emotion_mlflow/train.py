@@ -157,10 +157,13 @@ class _Training:
         return row
 
     def _rests_on_nothing(self, name: str) -> bool:
-        """Whether a task's figure has no labelled face; a mean of nothing is 0 to Keras, which looks perfect."""
+        """Whether a task's figure has no face; a mean of nothing is 0 to Keras, which looks perfect."""
         split, *task = name.split("/")[:-1] or [""]
-        examples = {"train": self.train, "val": self.val}
-        return bool(task) and not examples[split].truth[f"{task[0]}_labelled"].any()
+        if not task:
+            return False
+        if split == "train":
+            return not float(self.network.running[name.removeprefix("train/")].count)
+        return not self.val.truth[f"{task[0]}_labelled"].any()
 
     def _learn(self, epoch: int, watch: "_Watch") -> None:
         drawn = epoch_batches if not self.train.are_features else feature_batches

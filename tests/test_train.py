@@ -497,6 +497,16 @@ def test_a_task_without_a_label_neither_stops_training_nor_is_scored():
     assert math.isfinite(row["val/loss"])
 
 
+def test_landmarks_of_no_size_have_no_error_and_not_a_perfect_one():
+    config = make_config(epochs=1, model={"tasks": ("expression", "landmarks")})
+    train, val = features(), features(seed=1)
+    for each in (train, val):
+        each.truth["landmarks"][:] = 0.5
+    row = fit(config, start(config), train, val)[0].history.iloc[0]
+    assert [name for name in row.index if "landmarks/nme" in name and not math.isnan(row[name])] == []
+    assert math.isfinite(row["train/landmarks/loss"])
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_validation_that_is_not_finite_stops_training_and_names_epoch_and_step(bad):
     config = make_config(epochs=1, batch_size=10, affect_loss="mse")

@@ -80,7 +80,10 @@ class Network(keras.Model):
                 self.running[f"{task}/mae"].update_state(error, sample_weight=mask)
             else:
                 error = landmark_error(y[task], y_pred[task], y["size"], self.layout.outer_eyes)
-                self.running[f"landmarks/{nme_name(self.layout)}"].update_state(error, sample_weight=mask)
+                known = ~tf.math.is_nan(error)
+                self.running[f"landmarks/{nme_name(self.layout)}"].update_state(
+                    tf.where(known, error, 0.0), sample_weight=mask * tf.cast(known, tf.float32)
+                )
         return self.get_metrics_result()
 
     @property

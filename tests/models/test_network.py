@@ -114,6 +114,15 @@ def test_an_epoch_s_figures_are_those_of_the_labelled_faces(make_network, points
     assert figures["loss"] == pytest.approx([sum(tasks_losses)], rel=1e-5)
 
 
+def test_faces_without_a_distance_between_the_eyes_do_not_count_as_perfect(make_network):
+    network = make_network(tasks=("landmarks",))
+    inputs, truth = batch()
+    expected = network.fit(inputs[:3], {name: values[:3] for name, values in truth.items()}, verbose=0).history
+    truth["landmarks"][3:, 2 * 45 : 2 * 46] = truth["landmarks"][3:, 2 * 36 : 2 * 37]  # both outer corners in one place
+    figures = network.fit(inputs, truth, batch_size=6, verbose=0).history
+    assert figures["landmarks/nme"] == pytest.approx(expected["landmarks/nme"], rel=1e-5)
+
+
 def test_a_task_s_figures_over_batches_weigh_by_labelled_faces(make_network):
     network = make_network(tasks=("valence",), affect_loss="mse")
     inputs, truth = batch(7)
