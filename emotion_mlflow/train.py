@@ -64,7 +64,7 @@ def fit(
 
     train, val: pixels, or features where the backbone is not trained. With `checkpoints` each epoch is kept before it
     is told; with `start`, a kept state, the training goes on after it. Raises TrainingError on a loss that is not
-    finite.
+    finite, and where the column that picks the best epoch is undefined.
     """
     training = _Training(config, parts, train, val, sink)
     done = training.restore(start) if start else 0
@@ -261,9 +261,12 @@ class _Training:
         if name not in row:
             raise ConfigError(f"a column of {', '.join(row)}", got=name, where="training.early_stopping")
         value = -row[name] if name.endswith(("loss", "mae", "rmse", "nme", "nme_box")) else row[name]
-        if value > progress.best_value or not self.best_weights:
-            progress.best_value = value if math.isfinite(value) else -math.inf
-            progress.best_epoch, self.best_weights = epoch, self.network.get_weights()
+        if not (math.isfinite(value) or self.best_weights):  # no val face defines it, now or later
+            wanted = f"a finite {name} to choose the best epoch by, or --set training.early_stopping=val/loss"
+            raise TrainingError(wanted, got=value, where=f"epoch {epoch}")
+        if value > progress.best_value:
+            progress.best_value, progress.best_epoch = value, epoch
+            self.best_weights = self.network.get_weights()
         if self.settings.schedule == "plateau":
             self._plateau(row["val/loss"])
 

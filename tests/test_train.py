@@ -182,6 +182,18 @@ def test_landmarks_without_known_eyes_are_best_where_their_error_is_least():
     assert fitted.history["val/selection_score"].tolist() == (-fitted.history["val/landmarks/nme_box"]).tolist()
 
 
+def test_a_column_that_no_val_face_defines_stops_training_at_once_and_says_what_to_set():
+    config = make_config(model={"tasks": ("landmarks",)})  # by the selection score: minus NME
+    val = features(seed=1)
+    val.truth["landmarks"][:] = 0.5  # all points in one place: no distance between the eyes
+    log = Log()
+    with pytest.raises(TrainingError, match=r"a finite val/selection_score .* got nan in epoch 1"):
+        fit(config, start(config), features(), val, sink=log)
+    assert log.rows == []
+    other = replace(config, training=replace(config.training, early_stopping="val/loss"))
+    assert fit(other, start(other), features(), val)[0].best_epoch > 0
+
+
 def test_training_stops_after_as_many_epochs_without_a_better_one_as_patience_says():
     # a rate at which nothing changes: epoch 1 stays the best, 2 and 3 are waited for
     config = make_config(
