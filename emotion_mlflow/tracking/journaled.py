@@ -30,6 +30,7 @@ from emotion_mlflow.tracking.runs import (
     connect,
     patient,
     quiet_libraries,
+    require_place,
 )
 from emotion_mlflow.tracking.sender import Sender, now
 from emotion_mlflow.tracking.stored import Logged, logged_by
@@ -285,6 +286,8 @@ def _start(
             run = client.get_run(resume or given)
             if run.info.lifecycle_stage != "active":
                 raise TrackingError("a run that is not deleted", got="a deleted one", where=run.info.run_id)
+            if not resume:
+                require_place(client, run.info.experiment_id, experiment)
             client.update_run(run.info.run_id, status="RUNNING")
             outer = given if resume and given and given != resume else ""
             if outer:
