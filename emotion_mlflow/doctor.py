@@ -38,14 +38,27 @@ LOW_DISK, NO_DISK = 5 * 2**30, 2**30  # bytes free: warn, fail
 WEIGHTS_HOST = "storage.googleapis.com"  # where Keras fetches imagenet weights (keras/src/applications)
 
 # MLflow's client itself asks, so that its certificates, names and passwords count; the address comes by
-# environment, since it may hold a password and arguments are for all to see.
+# environment, since it may hold a password and arguments are for all to see. A run with an artifact is written and
+# deleted again, in an experiment that stays.
 _ASK_SERVER = """
-import json, mlflow
+import json, os, mlflow
+client, at = mlflow.MlflowClient(), "reading"
 try:
-    mlflow.MlflowClient().search_experiments(max_results=1)
-    print(json.dumps({"status": 200, "message": ""}))
+    client.search_experiments(max_results=1)
+    at, os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "writing", "1"  # an upload that failed may cost the connection
+    place = client.get_experiment_by_name("emotion-mlflow-doctor")
+    place = place.experiment_id if place else client.create_experiment("emotion-mlflow-doctor")
+    run = client.create_run(place).info.run_id
+    try:
+        client.log_text(run, "written by emotion-mlflow doctor", "doctor.txt")
+    finally:
+        client.delete_run(run)
+    told = {"status": 200, "message": ""}
 except mlflow.exceptions.MlflowException as error:
-    print(json.dumps({"status": error.get_http_status_code(), "message": str(error)}))
+    told = {"status": error.get_http_status_code(), "message": str(error)}
+except Exception as error:  # an artifact store's own
+    told = {"status": 0, "message": f"{type(error).__name__}: {error}"}
+print(json.dumps({**told, "at": at}))
 """
 # In a process of its own: on an unfit processor TensorFlow's import ends the process.
 _ASK_TENSORFLOW = """
@@ -237,7 +250,10 @@ def _server(uri: str) -> Finding:
     except (subprocess.SubprocessError, ValueError) as error:
         return _fail(name, f"MLflow could not ask it: {_last_line(error)}", "make install")
     if answer["status"] == 200:
-        return _ok(name, "answers; writing was not tried", f"open {_without_password(uri)}")
+        return _ok(name, "answers, and takes a run with an artifact", f"open {_without_password(uri)}")
+    if answer["at"] == "writing":
+        detail = f"can be read, but not written: {_without_password(' '.join(answer['message'].split()))[:400]}"
+        return _fail(name, detail, "look into the server's log, or take a user who may write")
     detail, advice = _server_trouble(uri, status=answer["status"], message=answer["message"])
     return _fail(name, detail, advice)
 

@@ -26,7 +26,8 @@ def published(backbone: str) -> RunConfig:
 
     Command: `emotion-mlflow train --recipe published --backbone resnet50 --data FOLDER --weights FILE`.
     At 64 pixels and 4 epochs on 4,000 real faces, test accuracy .30 (ResNet50 file) and .25 (EfficientNetB0 file), both
-    collapsed, see docs/RESULTS.md; at 224 pixels and 50 epochs not yet measured.
+    collapsed; at 48 pixels and 3 epochs on 1,600 faces, collapsed too, both together take 6 minutes on two cores: runs
+    of 2026-11-25 in docs/RESULTS.md. At 224 pixels and 50 epochs not yet measured.
     """
     reported = backbone_facts(backbone).published
     return RunConfig(
@@ -60,7 +61,7 @@ def improved(backbone: str) -> RunConfig:
 
     Command: `emotion-mlflow train --recipe improved --backbone resnet50 --data FOLDER --weights FILE`.
     At 64 pixels on 8,433 real faces, test accuracy .74 (ResNet50 file, 4 epochs, 24 minutes on two cores) and .69
-    (EfficientNetB0 file, 6 epochs, 9 minutes), see docs/RESULTS.md; at 224 pixels not yet measured.
+    (EfficientNetB0 file, 6 epochs, 9 minutes): runs of 2026-11-25 in docs/RESULTS.md; at 224 pixels not yet measured.
     """
     start = published(backbone)
     return replace(
@@ -95,8 +96,9 @@ def probe(backbone: str) -> RunConfig:
     """The backbone frozen, heads trained on its cached features of each face and its mirror image.
 
     Command: `emotion-mlflow train --recipe probe --backbone resnet50 --data FOLDER --weights FILE`.
-    7 minutes on two cores (features 130 s, kept for later runs, and heads 16 s where nothing else ran): test accuracy
-    .65 with the ResNet50 file on 8,491 real faces, see docs/RESULTS.md and docs/PERFORMANCE.md.
+    7 minutes on two cores (features 130 s, kept for later runs, and heads 16 s where nothing else ran; see
+    docs/PERFORMANCE.md): test accuracy .63 (ResNet50 file) and .46 (EfficientNetB0 file) on 8,433 real faces, runs of
+    2026-11-25 in docs/RESULTS.md, three seeds each.
     """
     start = improved(backbone)
     return replace(
@@ -111,10 +113,10 @@ def probe(backbone: str) -> RunConfig:
 
 
 def demo(backbone: str) -> RunConfig:
-    """A network from scratch on the drawn faces, in minutes on two cores.
+    """A network from scratch on the drawn faces.
 
-    Command: `emotion-mlflow train --backbone resnet50`. Test accuracy .69 (ResNet50) and .63 (EfficientNetB0),
-    see docs/RESULTS.md.
+    Command: `emotion-mlflow train --backbone resnet50`. Both backbones, evaluated and compared, take 6 minutes on two
+    cores: test accuracy .69 (ResNet50) and .63 (EfficientNetB0), runs of 2026-11-25 in docs/RESULTS.md.
     """
     start, facts = improved(backbone), backbone_facts(backbone)
     return replace(

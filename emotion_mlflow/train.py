@@ -64,7 +64,7 @@ def fit(
 
     train, val: pixels, or features where the backbone is not trained. With `checkpoints` each epoch is kept before it
     is told; with `start`, a kept state, the training goes on after it. Raises TrainingError on a loss that is not
-    finite.
+    finite, and where the column that picks the best epoch is undefined.
     """
     training = _Training(config, parts, train, val, sink)
     done = training.restore(start) if start else 0
@@ -158,10 +158,13 @@ class _Training:
         return row
 
     def _rests_on_nothing(self, name: str) -> bool:
-        """Whether a task's figure has no labelled face; a mean of nothing is 0 to Keras, which looks perfect."""
+        """Whether a task's figure has no face; a mean of nothing is 0 to Keras, which looks perfect."""
         split, *task = name.split("/")[:-1] or [""]
-        examples = {"train": self.train, "val": self.val}
-        return bool(task) and not examples[split].truth[f"{task[0]}_labelled"].any()
+        if not task:
+            return False
+        if split == "train":
+            return not float(self.network.running[name.removeprefix("train/")].count)
+        return not self.val.truth[f"{task[0]}_labelled"].any()
 
     def _learn(self, epoch: int, watch: "_Watch") -> None:
         drawn = epoch_batches if not self.train.are_features else feature_batches
@@ -263,9 +266,12 @@ class _Training:
         if name not in row:
             raise ConfigError(f"a column of {', '.join(row)}", got=name, where="training.early_stopping")
         value = -row[name] if name.endswith(("loss", "mae", "rmse", "nme", "nme_box")) else row[name]
-        if value > progress.best_value or not self.best_weights:
-            progress.best_value = value if math.isfinite(value) else -math.inf
-            progress.best_epoch, self.best_weights = epoch, self.network.get_weights()
+        if not (math.isfinite(value) or self.best_weights):  # no val face defines it, now or later
+            wanted = f"a finite {name} to choose the best epoch by, or --set training.early_stopping=val/loss"
+            raise TrainingError(wanted, got=value, where=f"epoch {epoch}")
+        if value > progress.best_value:
+            progress.best_value, progress.best_epoch = value, epoch
+            self.best_weights = self.network.get_weights()
         if self.settings.schedule == "plateau":
             self._plateau(row["val/loss"])
 

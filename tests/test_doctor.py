@@ -221,11 +221,25 @@ def choosy_server(tmp_path):
 @pytest.mark.server
 def test_a_server_is_found_under_its_name_and_its_refusal_of_another_is_explained(choosy_server, monkeypatch):
     monkeypatch.setattr(doctor, "NETWORK_SECONDS", 60)  # other tests may keep this machine busy
-    assert store(f"http://localhost:{choosy_server}").state == "ok"
+    found = store(f"http://localhost:{choosy_server}")
+    assert (found.state, found.detail) == ("ok", "answers, and takes a run with an artifact")
     refused = store(f"http://127.0.0.1:{choosy_server}")
     assert refused.state == "fail"
     assert refused.detail == f"the server is up, but refuses the host name 127.0.0.1:{choosy_server} (403)"
     assert refused.advice == f"mlflow server --allowed-hosts 127.0.0.1:{choosy_server}"
+
+
+@pytest.mark.server
+def test_a_server_whose_artifacts_cannot_be_written_fails_and_no_run_is_left(choosy_server, tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "NETWORK_SECONDS", 60)
+    (tmp_path / "mlartifacts").touch()  # a file where the server wants its folder
+    found = store(f"http://localhost:{choosy_server}")
+    assert found.state == "fail"
+    assert found.detail.startswith("can be read, but not written: ")
+    assert "mlflow-artifacts" in found.detail
+    with sqlite3.connect(tmp_path / "s.db") as stored:
+        assert stored.execute("select lifecycle_stage from runs").fetchall() == [("deleted",)]
+    stored.close()
 
 
 @pytest.mark.server

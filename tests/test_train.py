@@ -182,6 +182,18 @@ def test_landmarks_without_known_eyes_are_best_where_their_error_is_least():
     assert fitted.history["val/selection_score"].tolist() == (-fitted.history["val/landmarks/nme_box"]).tolist()
 
 
+def test_a_column_that_no_val_face_defines_stops_training_at_once_and_says_what_to_set():
+    config = make_config(model={"tasks": ("landmarks",)})  # by the selection score: minus NME
+    val = features(seed=1)
+    val.truth["landmarks"][:] = 0.5  # all points in one place: no distance between the eyes
+    log = Log()
+    with pytest.raises(TrainingError, match=r"a finite val/selection_score .* got nan in epoch 1"):
+        fit(config, start(config), features(), val, sink=log)
+    assert log.rows == []
+    other = replace(config, training=replace(config.training, early_stopping="val/loss"))
+    assert fit(other, start(other), features(), val)[0].best_epoch > 0
+
+
 def test_training_stops_after_as_many_epochs_without_a_better_one_as_patience_says():
     # a rate at which nothing changes: epoch 1 stays the best, 2 and 3 are waited for
     config = make_config(
@@ -495,6 +507,16 @@ def test_a_task_without_a_label_neither_stops_training_nor_is_scored():
     assert [name for name in figures if not math.isnan(row[name])] == []
     assert math.isfinite(row["train/loss"])
     assert math.isfinite(row["val/loss"])
+
+
+def test_landmarks_of_no_size_have_no_error_and_not_a_perfect_one():
+    config = make_config(epochs=1, model={"tasks": ("expression", "landmarks")})
+    train, val = features(), features(seed=1)
+    for each in (train, val):
+        each.truth["landmarks"][:] = 0.5
+    row = fit(config, start(config), train, val)[0].history.iloc[0]
+    assert [name for name in row.index if "landmarks/nme" in name and not math.isnan(row[name])] == []
+    assert math.isfinite(row["train/landmarks/loss"])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from emotion_mlflow.cli.options import TRAIN, with_options
+from emotion_mlflow.errors import TrackingError
 
 SHARED = ("experiment", "tracking_uri", "model_name", "cache_dir")
 
@@ -24,26 +25,34 @@ def command(backbones: str, epochs: int, as_json: bool, **flags: Any) -> None:
     with terminal.working() as watcher:
         from emotion_mlflow.jobs.comparison import compare
         from emotion_mlflow.jobs.evaluation import evaluate
-        from emotion_mlflow.jobs.request import EvaluateRequest
         from emotion_mlflow.jobs.training import train
 
         outcomes = []
         for request in requests:
             trained = train(request, watcher)
-            evaluation = EvaluateRequest(
-                model=f"models:/{trained.model_name}/{trained.model_version}",
-                experiment=request.experiment,
-                tracking_uri=request.tracking_uri,
-                cache_dir=request.cache_dir,
-                command=request.command,
-            )
-            outcomes.append(evaluate(evaluation, watcher))
+            outcomes.append(evaluate(_evaluation_of(request, trained), watcher))
         compared = compare(comparison, watcher) if comparison else None
     if as_json:
         told = compared.to_dict() if compared else None
         terminal.show({"runs": [outcome.to_dict() for outcome in outcomes], "comparison": told})
     else:
         _show(outcomes, compared)
+
+
+def _evaluation_of(request: Any, trained: Any) -> Any:
+    """Of the version just registered; TrackingError where the server has not heard of it."""
+    from emotion_mlflow.jobs.request import EvaluateRequest
+
+    if trained.model_version is None:
+        left = f"none: {trained.unsent} writes are unsent (emotion-mlflow sync {trained.run_id})"
+        raise TrackingError("a registered version to evaluate", got=left, where=trained.tracking_uri)
+    return EvaluateRequest(
+        model=f"models:/{trained.model_name}/{trained.model_version}",
+        experiment=request.experiment,
+        tracking_uri=request.tracking_uri,
+        cache_dir=request.cache_dir,
+        command=request.command,
+    )
 
 
 def _comparison_of(requests: list[Any]) -> Any:

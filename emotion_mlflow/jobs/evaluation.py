@@ -19,6 +19,7 @@ import pandas as pd
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
+from emotion_mlflow.data.sets import DEMO
 from emotion_mlflow.errors import DataError, without_password
 from emotion_mlflow.evaluate import answer, load_saved, predictions_table
 from emotion_mlflow.jobs.faces import read_faces
@@ -40,7 +41,8 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
         folder = Path(scratch)
         reporter.stage("fetching the model")
         model = load_saved(*registry.download(version, folder))
-        manifest, split = _faces(request, model.card, version, reporter)
+        asked = _as_trained(request, model.card) if request.data == AUTO else request
+        manifest, split = _faces(asked, model.card, version, reporter, as_trained=request.data == AUTO)
         digest, rejected = manifest.digest(), manifest.rejected
         manifest = _of_one_layout(manifest, model, reporter)
         reporter.stage("decoding faces")
@@ -55,7 +57,7 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
             reporter.stage("scoring the saved model")
             scored = score_split(model, manifest, pixels, split=split, digest=digest)
             scores = scored.named()
-            run.log_params({"data": request.data, "split": split, **machine.describe(request.command)})
+            run.log_params({**_read_as(asked), "split": split, **machine.describe(request.command)})
             run.log_text("rejected.csv", rejected.to_csv(index=False))
             run.log_dataset(manifest, split=split, digest=digest)
             run.log_scores({**scores, "data/rejected": len(rejected)})
@@ -85,24 +87,30 @@ def evaluate(request: EvaluateRequest, reporter: Reporter) -> Outcome:
 
 
 def _faces(
-    request: EvaluateRequest, card: Mapping[str, Any], version: registry.Version, reporter: Reporter
+    request: EvaluateRequest,
+    card: Mapping[str, Any],
+    version: registry.Version,
+    reporter: Reporter,
+    *,
+    as_trained: bool,
 ) -> tuple[Manifest, str]:
-    """The faces to score, in the order in which training scored them, and the split's name."""
-    asked = _as_trained(request, card) if request.data == AUTO else request
+    """The faces to score, in the order in which training scored them, and the split's name.
+
+    `as_trained`: they have to be the very set that the version was trained on.
+    """
     manifest = read_faces(
-        asked.data,
-        data_format=asked.data_format,
-        max_rejected=asked.max_rejected,
+        request.data,
+        data_format=request.data_format,
+        max_rejected=request.max_rejected,
         cache_dir=request.cache_dir,
         reporter=reporter,
     )
+    if as_trained:
+        _require_digest(manifest, card["data_digest"], "the set that the version was trained on, or --data")
     own = manifest.digest() == card["data_digest"]
-    if not own:
-        if request.data == AUTO:
-            _require_digest(manifest, card["data_digest"], "the set that the version was trained on, or --data")
-        _tell_known(manifest, version, reporter)
     split = ("test" if own else "all") if request.split == AUTO else request.split
     if split == "all":
+        _tell_known(manifest, version, reporter)
         return manifest, split
     if not own:
         raise DataError(
@@ -111,6 +119,12 @@ def _faces(
             where="--split",
         )
     return _members(manifest, registry.split_ids(version.run_id, split), split), split
+
+
+def _read_as(request: EvaluateRequest) -> dict[str, object]:
+    """What was read and how, as it holds from any folder."""
+    data = request.data if request.data == DEMO else str(Path(request.data).expanduser().resolve())
+    return {"data": data, "data_format": request.data_format, "max_rejected": request.max_rejected}
 
 
 def _as_trained(request: EvaluateRequest, card: Mapping[str, Any]) -> EvaluateRequest:
@@ -125,7 +139,7 @@ def _as_trained(request: EvaluateRequest, card: Mapping[str, Any]) -> EvaluateRe
 
 
 def _tell_known(manifest: Manifest, version: registry.Version, reporter: Reporter) -> None:
-    """A set that has changed a little is another set, most of whose faces the version has seen."""
+    """Of its own set, whole, or of one that has changed a little, the version has seen most faces."""
     known = set[str]()
     for split in ("train", "val"):
         known |= set(stored.read_table(version.run_id, f"predictions/{split}.parquet")["content_hash"])

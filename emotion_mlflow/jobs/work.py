@@ -61,6 +61,7 @@ class Work:
     def through(self, manifest: Manifest, data_digest: str, started: float) -> Outcome:
         """All of them; the version's number is known only once the run is closed."""
         config = self.config
+        machine.forget_peak()  # an earlier training of this process may have held more
         self._log_start(manifest)
         faces = Faces(
             manifest=manifest,
@@ -109,6 +110,9 @@ class Work:
         self.run.log_params({**self.config.to_params(), **machine.describe(self.request.command)})
         self.run.log_text("config.yaml", yaml.safe_dump(as_dict(self.config)))
         self.run.log_text("rejected.csv", manifest.rejected.to_csv(index=False))
+        epochs = self.config.training.epochs
+        if self.config.model.train_backbone and self.config.training.warmup_epochs == epochs:
+            self.reporter.warn(f"all epochs ({epochs}) are warm-up: the backbone is never trained, its heads alone are")
 
     def _log_inputs(self, faces: Faces, parts: Parts) -> None:
         ids = {split: part.table["id"].tolist() for split, part in faces.parts.items()}

@@ -4,6 +4,7 @@ Truths are dicts of tensors: expression (N,) int, valence and arousal (N,), land
 units, and for each task `<task>_labelled` (N,) float, 1 where the face has a label, else 0.
 """
 
+import math
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -82,7 +83,10 @@ def _landmark_loss(truth: tf.Tensor, answer: tf.Tensor, kind: str) -> tf.Tensor:
 def landmark_error(
     truth: tf.Tensor, answer: tf.Tensor, size: tf.Tensor, outer_eyes: tuple[int, int] | None
 ) -> tf.Tensor:
-    """(N,) NME of each face: mean point error / outer-eye distance, or / the root of the points' box."""
+    """(N,) NME of each face: mean point error / outer-eye distance, or / the root of the points' box.
+
+    NaN where the true points have no size, as in `metrics.landmarks`.
+    """
     pixels = tf.cast(size[:, None, :], tf.float32)
     true = tf.reshape(truth, (tf.shape(truth)[0], -1, 2)) * pixels
     found = tf.reshape(tf.cast(answer, tf.float32), tf.shape(true)) * pixels
@@ -90,4 +94,4 @@ def landmark_error(
         scale = tf.norm(true[:, outer_eyes[0]] - true[:, outer_eyes[1]], axis=-1)
     else:
         scale = tf.sqrt(tf.reduce_prod(tf.reduce_max(true, 1) - tf.reduce_min(true, 1), -1))
-    return tf.math.divide_no_nan(tf.reduce_mean(tf.norm(found - true, axis=-1), axis=-1), scale)
+    return tf.where(scale > 0, tf.reduce_mean(tf.norm(found - true, axis=-1), axis=-1) / scale, math.nan)

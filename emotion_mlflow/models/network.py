@@ -40,13 +40,17 @@ class Network(keras.Model):
         return [f"{task}/loss" for task in self.tasks] + [f"{task}/{figures[task]}" for task in self.tasks]
 
     def total_loss(self, losses: dict[str, tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
-        """One number from the tasks' losses."""
+        """One number from the tasks' (loss, labelled faces).
+
+        A learned weight takes part only where its task has a label and counts: from no loss it would grow for ever.
+        """
         weighted = []
         for number, task in enumerate(self.tasks):
-            loss = getattr(self.settings, f"{task}_weight") * losses[task][0]
-            if self.settings.task_weighting == "learned":
+            weight, (loss, faces) = getattr(self.settings, f"{task}_weight"), losses[task]
+            loss = weight * loss
+            if weight and self.settings.task_weighting == "learned":
                 log_variance = tf.convert_to_tensor(self.log_variances)[number]
-                loss = tf.exp(-log_variance) * loss + 0.5 * log_variance
+                loss = tf.where(faces > 0, tf.exp(-log_variance) * loss + 0.5 * log_variance, 0.0)
             weighted.append(loss)
         return tf.add_n(weighted)
 
@@ -76,7 +80,10 @@ class Network(keras.Model):
                 self.running[f"{task}/mae"].update_state(error, sample_weight=mask)
             else:
                 error = landmark_error(y[task], y_pred[task], y["size"], self.layout.outer_eyes)
-                self.running[f"landmarks/{nme_name(self.layout)}"].update_state(error, sample_weight=mask)
+                known = ~tf.math.is_nan(error)
+                self.running[f"landmarks/{nme_name(self.layout)}"].update_state(
+                    tf.where(known, error, 0.0), sample_weight=mask * tf.cast(known, tf.float32)
+                )
         return self.get_metrics_result()
 
     @property

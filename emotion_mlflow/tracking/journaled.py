@@ -32,6 +32,7 @@ from emotion_mlflow.tracking.runs import (
     connect,
     patient,
     quiet_libraries,
+    require_place,
     told,
 )
 from emotion_mlflow.tracking.sender import Sender, now
@@ -332,6 +333,8 @@ def _start(
             run = client.get_run(resume or given)
             if run.info.lifecycle_stage != "active":
                 raise TrackingError("a run that is not deleted", got="a deleted one", where=run.info.run_id)
+            if not resume:
+                require_place(client, run.info.experiment_id, experiment)
             client.update_run(run.info.run_id, status="RUNNING")
             client.set_tag(run.info.run_id, HEARTBEAT_TAG, now())
             outer = given if resume and given and given != resume else ""

@@ -40,16 +40,29 @@ def describe(command: str) -> dict[str, str]:
 
 
 def code() -> dict[str, str]:
-    """The commit of this package, and whether files are changed, or new ones of the package in no commit."""
-    commit = _git("rev-parse", "HEAD")
-    if not commit:
+    """The commit of this package, and whether files are changed, or new ones of the package in no commit.
+
+    `unknown` where git does not say. A package that lies in somebody else's repository is in no checkout of its own.
+    """
+    if _git("ls-files", "--error-unmatch", "__init__.py") is None:
         return {"git/commit": "not a git checkout", "git/dirty": "not a git checkout"}
-    changed = _git("status", "--porcelain", "--untracked-files=no") or _git("status", "--porcelain", "--", PACKAGE)
-    return {"git/commit": commit, "git/dirty": str(bool(changed)).lower()}
+    changes = [_git("status", "--porcelain", *which) for which in (("--untracked-files=no",), ("--", PACKAGE))]
+    dirty = "unknown" if None in changes else str(any(changes)).lower()
+    return {"git/commit": _git("rev-parse", "HEAD") or "unknown", "git/dirty": dirty}
+
+
+def forget_peak() -> None:
+    """From here on `peak_memory` is of what follows; where the system cannot (not Linux), of the whole process."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak_memory() -> int:
-    """Bytes of memory this process held at most."""
+    """Bytes of memory this process held at most since `forget_peak`."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     kept = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kept if sys.platform == "darwin" else kept * 1024
 
@@ -64,10 +77,10 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _git(*arguments: str) -> str:
-    """What git says of the folder this package lies in; empty where there is no git or no checkout."""
+def _git(*arguments: str) -> str | None:
+    """What git says of the folder this package lies in; None where it fails, is not there or takes too long."""
     try:
         done = subprocess.run(["git", *arguments], cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -21,10 +21,13 @@ from mlflow.entities import LoggedModelInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.data.manifest import Manifest
-from emotion_mlflow.errors import EmotionError, Stopped, TrackingError, first_line
+from emotion_mlflow.errors import ConfigError, EmotionError, Stopped, TrackingError, first_line
 
 PARAM_PREFIX = "config/"
 """`mlflow run -P learning_rate=1e-3` logs the raw text under the bare name, which can't be changed afterwards."""
+
+DEFAULT_EXPERIMENT = "emotion"
+"""Of every request: what a run is opened in, unless `mlflow run` opened it elsewhere."""
 
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "6"}
 """How long the first request may take: a server that is away at the start is a mistake, told within 15 s."""
@@ -176,7 +179,9 @@ def quiet_libraries() -> None:
 
 def _start(experiment: str, name: str, tags: Mapping[str, str]) -> Any:
     try:
-        if os.environ.get("MLFLOW_RUN_ID"):
+        if given := os.environ.get("MLFLOW_RUN_ID"):
+            client = mlflow.MlflowClient()
+            require_place(client, client.get_run(given).info.experiment_id, experiment)
             return mlflow.start_run(log_system_metrics=True)
         mlflow.set_experiment(experiment)
         return mlflow.start_run(run_name=name, tags=dict(tags), log_system_metrics=True)
@@ -184,6 +189,16 @@ def _start(experiment: str, name: str, tags: Mapping[str, str]) -> Any:
         raise TrackingError(
             "an experiment and run that can be opened", got=first_line(error), where=experiment
         ) from None
+
+
+def require_place(client: mlflow.MlflowClient, experiment_id: str, experiment: str) -> None:
+    """ConfigError where another experiment is asked for than the one in which `mlflow run` opened the run."""
+    if experiment == DEFAULT_EXPERIMENT:
+        return
+    own = client.get_experiment(experiment_id).name
+    if experiment != own:
+        how = f"mlflow run --experiment-name {experiment} opens it there"
+        raise ConfigError(f"{own}, where mlflow run opened the run ({how})", got=experiment, where="--experiment")
 
 
 def as_dataset(manifest: Manifest, *, split: str, digest: str) -> PandasDataset:

@@ -14,11 +14,13 @@ from PIL import Image
 from rich.console import Console
 
 from emotion_mlflow.cli import main
+from emotion_mlflow.cli.demo import _evaluation_of
 from emotion_mlflow.cli.options import TRAIN
 from emotion_mlflow.cli.progress import BarReporter, PlainReporter, epoch_line
 from emotion_mlflow.cli.terminal import command_line, show, where_to_look
 from emotion_mlflow.cli.train import settings_of, weights_for
-from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.errors import ConfigError, TrackingError
+from emotion_mlflow.jobs.request import Outcome, TrainRequest
 
 
 def run(capsys, *arguments):
@@ -264,3 +266,12 @@ def test_faces_that_this_user_may_not_read_are_told_in_one_line(faces, capsys, m
             os.seteuid(0)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"expected a place that can be used; got Permission denied in {faces}" in err
+
+
+def test_demo_asks_for_no_version_that_the_server_has_not_heard_of():
+    trained = Outcome(
+        run_id="abc", model_name=None, model_version=None, backbone="resnet50", recipe="demo", seconds=1.0, scores={},
+        tracking_uri="http://server", unsent=7,
+    )  # fmt: skip
+    with pytest.raises(TrackingError, match=r"got none: 7 writes are unsent \(emotion-mlflow sync abc\) in http://"):
+        _evaluation_of(TrainRequest(backbone="resnet50"), trained)

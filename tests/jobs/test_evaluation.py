@@ -73,6 +73,18 @@ def test_an_evaluation_has_predictions_and_figures_but_no_learning_curve(trained
     assert [name for name in files if "learning" in name or "history" in name] == []
 
 
+def test_an_evaluation_says_which_set_it_read_and_how(trained, told, faces):
+    params = trained.run(json.loads(told.stdout)["run_id"]).data.params
+    read = [params[f"config/{name}"] for name in ("data", "data_format", "max_rejected", "split")]
+    assert read == [str(faces), "auto", "0.01", "test"]
+
+
+def test_a_set_named_by_a_relative_path_is_logged_in_full(here, trained, evaluated, draw_set):
+    draw_set(here / "foreign", train=8, val=8, seed=1)
+    run = trained.run(evaluated(data="foreign").run_id)
+    assert run.data.params["config/data"] == str(here / "foreign")
+
+
 @pytest.mark.parametrize("split", ["val", "train"])
 def test_the_other_splits_come_out_the_same_too(trained, evaluated, faces, split):
     outcome = evaluated(split=split, data=str(faces), model=f"runs:/{trained.run_id}")
@@ -107,6 +119,12 @@ def test_a_set_that_has_changed_is_scored_with_a_warning_of_the_faces_that_train
     outcome = evaluated(data=str(changed))
     assert {name.split("/")[1] for name in outcome.scores} == {"all"}
     assert "warning: 32 of 41 faces trained or chose this version" in capsys.readouterr().err
+
+
+def test_all_faces_of_the_version_s_own_set_are_scored_with_the_same_warning(trained, evaluated, capsys):
+    outcome = evaluated(split="all")
+    assert {name.split("/")[1] for name in outcome.scores} == {"all"}
+    assert "warning: 32 of 40 faces trained or chose this version" in capsys.readouterr().err
 
 
 def test_auto_refuses_a_set_that_has_changed_since_the_training(changed, trained, evaluated, monkeypatch):

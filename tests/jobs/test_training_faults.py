@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -104,3 +105,17 @@ def test_a_task_that_only_the_held_out_faces_are_labelled_for_is_left_out_and_sa
     assert done.returncode == 0, done.stderr
     assert "warning: landmarks: labels on one side only" in done.stderr
     assert {name.split("/")[2] for name in json.loads(done.stdout)["scores"]} == {"expression", "valence", "arousal"}
+
+
+@pytest.mark.parametrize(("epochs", "warned"), [(1, True), (2, False)])
+def test_a_training_that_is_all_warm_up_says_that_its_backbone_is_not_trained(reporter, capsys, faces, epochs, warned):
+    from emotion_mlflow.data.read import read
+    from emotion_mlflow.jobs.request import TrainRequest
+    from emotion_mlflow.jobs.work import Work
+    from emotion_mlflow.recipes import improved
+
+    config = improved("mobilenetv3small").override({"training.epochs": epochs})
+    run = SimpleNamespace(log_params=lambda params: None, log_text=lambda name, text: None)
+    work = Work(request=TrainRequest(backbone="mobilenetv3small"), config=config, run=run, reporter=reporter)
+    work._log_start(read(faces, data_format="auto", cache_dir=None))
+    assert ("warning: all epochs (1) are warm-up: the backbone is never trained" in capsys.readouterr().err) == warned

@@ -179,3 +179,14 @@ def test_landmark_error_without_known_eyes_is_by_the_root_of_the_points_box():
     found = true + np.array([[0.05, 0.0, 0.05, 0.0]], np.float32)  # both 10 pixels right
     error = landmark_error(true, found, np.array([[200, 100]], np.float32), None)
     assert error.numpy() == pytest.approx([10 / math.sqrt(4000)], rel=1e-5)
+
+
+@pytest.mark.parametrize("outer_eyes", [(0, 1), None])
+def test_landmark_error_of_points_without_size_is_undefined_as_in_the_metrics(outer_eyes):
+    from emotion_mlflow.metrics.landmarks import face_errors
+    from emotion_mlflow.models.losses import landmark_error
+
+    true = np.array([[0.5, 0.5, 0.5, 0.5]], np.float32)
+    error = landmark_error(true, true, np.array([[200, 100]], np.float32), outer_eyes)
+    assert np.isnan(error.numpy()).all()
+    assert np.isnan(face_errors(true, true)).all()

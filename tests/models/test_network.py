@@ -76,6 +76,20 @@ def test_learned_weights_are_learned(make_network):
     assert change[0] > 0 > change[1]
 
 
+@pytest.mark.parametrize("settings", [{}, {"valence_weight": 0.0}], ids=["no labels", "weight 0"])
+def test_a_task_without_labels_or_weight_leaves_its_learned_weight_alone(make_network, settings):
+    import keras
+
+    network = make_network(task_weighting="learned", optimizer=keras.optimizers.SGD(0.1), **settings)
+    inputs, truth = batch()
+    if not settings:
+        truth["valence_labelled"] = np.zeros(6, np.float32)
+    network.fit(inputs, truth, batch_size=6, verbose=0)
+    change = network.log_variances.numpy()
+    assert change[0] > 0
+    assert change[1] == 0
+
+
 @pytest.mark.parametrize("points", [68, 5])
 def test_an_epoch_s_figures_are_those_of_the_labelled_faces(make_network, points):
     layout = landmark_layout(2 * points)
@@ -98,6 +112,15 @@ def test_an_epoch_s_figures_are_those_of_the_labelled_faces(make_network, points
     assert figures[name] == pytest.approx([(distance / scale).mean()], rel=1e-4)
     tasks_losses = [figures[f"{task}/loss"][0] for task in ("expression", "valence", "arousal", "landmarks")]
     assert figures["loss"] == pytest.approx([sum(tasks_losses)], rel=1e-5)
+
+
+def test_faces_without_a_distance_between_the_eyes_do_not_count_as_perfect(make_network):
+    network = make_network(tasks=("landmarks",))
+    inputs, truth = batch()
+    expected = network.fit(inputs[:3], {name: values[:3] for name, values in truth.items()}, verbose=0).history
+    truth["landmarks"][3:, 2 * 45 : 2 * 46] = truth["landmarks"][3:, 2 * 36 : 2 * 37]  # both outer corners in one place
+    figures = network.fit(inputs, truth, batch_size=6, verbose=0).history
+    assert figures["landmarks/nme"] == pytest.approx(expected["landmarks/nme"], rel=1e-5)
 
 
 def test_a_task_s_figures_over_batches_weigh_by_labelled_faces(make_network):

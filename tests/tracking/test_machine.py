@@ -1,6 +1,7 @@
-"""What a run says of its code."""
+"""What a run says of its code and its memory."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +10,11 @@ from emotion_mlflow.tracking import machine
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A repository with one committed module, taken for the package."""
+    """A repository with two committed modules, taken for the package."""
     package = tmp_path / "package"
     package.mkdir()
-    (package / "module.py").write_text("x = 1\n")
+    for name in ("__init__.py", "module.py"):
+        (package / name).write_text("x = 1\n")
     for command in ("init -q", "add .", "-c user.name=a -c user.email=a@b commit -qm one"):
         subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
     monkeypatch.setattr(machine, "PACKAGE", str(package))
@@ -34,3 +36,27 @@ def test_without_a_checkout_nothing_is_called_clean(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "PACKAGE", str(tmp_path))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert machine.code() == {"git/commit": "not a git checkout", "git/dirty": "not a git checkout"}
+
+
+def test_a_package_installed_below_another_repository_does_not_take_its_commit(checkout, monkeypatch):
+    installed = checkout.parent / ".venv" / "package"
+    installed.mkdir(parents=True)
+    (installed / "__init__.py").touch()
+    monkeypatch.setattr(machine, "PACKAGE", str(installed))
+    assert machine.code() == {"git/commit": "not a git checkout", "git/dirty": "not a git checkout"}
+
+
+def test_a_git_that_fails_calls_nothing_clean(checkout):
+    (checkout.parent / ".git" / "HEAD").write_text("ref: refs/heads/absent\n")
+    (checkout.parent / ".git" / "config").write_text("[status]\nsubmoduleSummary = nonsense\n")
+    assert machine.code() == {"git/commit": "unknown", "git/dirty": "unknown"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")
+def test_the_peak_of_an_earlier_training_is_not_the_next_one_s():
+    before = machine.peak_memory()
+    held = b"x" * 200_000_000
+    assert machine.peak_memory() > before + 150_000_000
+    del held
+    machine.forget_peak()
+    assert machine.peak_memory() < before + 50_000_000

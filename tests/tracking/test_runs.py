@@ -1,5 +1,6 @@
 """The tracking store: reached or not, and how runs end."""
 
+import dataclasses
 import socket
 import time
 
@@ -8,8 +9,11 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException
 
-from emotion_mlflow.errors import DataError, Stopped, TrackingError
-from emotion_mlflow.tracking import runs
+from emotion_mlflow.errors import ConfigError, DataError, Stopped, TrackingError
+from emotion_mlflow.jobs.comparison import CompareRequest
+from emotion_mlflow.jobs.promotion_request import Place
+from emotion_mlflow.jobs.request import EvaluateRequest, TrainRequest
+from emotion_mlflow.tracking import journaled, runs
 
 pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
 
@@ -112,3 +116,45 @@ def test_a_run_given_by_mlflow_run_that_is_not_there_is_told(uri, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
     with pytest.raises(TrackingError), runs.open_run(experiment="tests", tracking_uri=uri, name="a run", tags={}):
         pytest.fail("a run was opened")
+
+
+@pytest.fixture
+def given(uri, monkeypatch):
+    """The run that `mlflow run` opened, in MLflow's Default."""
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment("Default")  # else MLflow holds the one of an earlier test against it
+    run_id = mlflow.MlflowClient(uri).create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    return run_id
+
+
+@pytest.fixture(params=["requests", "journal"])
+def opening(request, uri, tmp_path):
+    """Opens a run of either kind in an experiment."""
+
+    def open_one(experiment):
+        asked = {"experiment": experiment, "tracking_uri": uri, "name": "a run", "tags": {}}
+        if request.param == "requests":
+            return runs.open_run(**asked)
+        return journaled.open_run(**asked, cache_dir=tmp_path / "cache", sync_wait=60.0, tell=[].append)
+
+    return open_one
+
+
+@pytest.mark.parametrize("experiment", ["emotion", "Default"])
+def test_the_run_that_mlflow_run_opened_is_used(uri, given, opening, experiment):
+    with opening(experiment) as run:
+        assert run.run_id == given
+    assert mlflow.MlflowClient(uri).get_run(given).info.status == "FINISHED"
+
+
+def test_another_experiment_than_that_of_mlflow_run_is_refused_with_what_to_type(given, opening):
+    words = r"expected Default, where mlflow run opened the run \(mlflow run --experiment-name mine .* got mine in"
+    with pytest.raises(ConfigError, match=words), opening("mine"):
+        pytest.fail("a run was opened")
+
+
+@pytest.mark.parametrize("request_of", [TrainRequest, EvaluateRequest, CompareRequest, Place])
+def test_the_default_experiment_has_one_name(request_of):
+    (default,) = [each.default for each in dataclasses.fields(request_of) if each.name == "experiment"]
+    assert default == runs.DEFAULT_EXPERIMENT
