@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from emotion_mlflow import cache
+from emotion_mlflow.errors import without_password
 from emotion_mlflow.models.facts import BACKBONES
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"  # MLflow's own default
@@ -197,16 +198,12 @@ def _tracking(uri: str) -> Finding:
         return _sqlite_store(uri)
     if scheme in ("http", "https"):
         return _server(uri)
-    shown = f"tracking store {_without_password(uri)}"
+    shown = f"tracking store {without_password(uri)}"
     if len(scheme) <= 1 or scheme == "file":  # one letter: a Windows drive
         detail = "a folder of files; MLflow 3 refuses these"
         return _fail(shown, detail, f"--tracking-uri {DEFAULT_TRACKING_URI}")
     detail = f"not tried: doctor knows sqlite, http and https, and not {scheme}"
     return _warn(shown, detail, "mlflow experiments search")
-
-
-def _without_password(uri: str) -> str:
-    return re.sub(r"(//)[^/@]*@", r"\1...@", uri)
 
 
 def _sqlite_file(uri: str) -> Path | None:
@@ -243,16 +240,16 @@ def _try_writing(file: Path) -> None:
 
 
 def _server(uri: str) -> Finding:
-    name = f"tracking store {_without_password(uri)}"
+    name = f"tracking store {without_password(uri)}"
     limits = {"MLFLOW_HTTP_REQUEST_TIMEOUT": f"{NETWORK_SECONDS:.0f}", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     try:
         answer = json.loads(_run_python(_ASK_SERVER, seconds=120, MLFLOW_TRACKING_URI=uri, **limits))
     except (subprocess.SubprocessError, ValueError) as error:
         return _fail(name, f"MLflow could not ask it: {_last_line(error)}", "make install")
     if answer["status"] == 200:
-        return _ok(name, "answers, and takes a run with an artifact", f"open {_without_password(uri)}")
+        return _ok(name, "answers, and takes a run with an artifact", f"open {without_password(uri)}")
     if answer["at"] == "writing":
-        detail = f"can be read, but not written: {_without_password(' '.join(answer['message'].split()))[:400]}"
+        detail = f"can be read, but not written: {without_password(' '.join(answer['message'].split()))[:400]}"
         return _fail(name, detail, "look into the server's log, or take a user who may write")
     detail, advice = _server_trouble(uri, status=answer["status"], message=answer["message"])
     return _fail(name, detail, advice)
