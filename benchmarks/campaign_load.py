@@ -1,7 +1,7 @@
 """Sixteen trainings log at once while five readers look on: nothing lost, nothing doubled, no 5xx answer.
 
 `python -m benchmarks.campaign_load`, or `make campaign-load`, on SQLite and on PostgreSQL; exit code 1 where a limit is
-missed. A writer logs as `train` does, through a journal: settings, 24 figures twice a second, files at its end;
+missed. A writer logs as `train` does, through a journal: settings, 24 figures every 2 s, files at its end;
 a reader asks what the MLflow UI asks. The server's own access log says how each request was answered.
 """
 
@@ -27,7 +27,7 @@ from benchmarks.campaign_outage import Server
 from benchmarks.postgres import postgres
 
 WRITERS, READERS, PROCESSES = 16, 5, 2
-EVERY = 0.5
+EVERY = 2.0
 """Seconds between two epochs of a writer."""
 FIGURES = 24
 SETTINGS = {f"setting_{number}": number for number in range(60)}
