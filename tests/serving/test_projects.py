@@ -108,6 +108,19 @@ def test_mlflow_run_in_the_active_environment(mlflow_run):
     assert_trained(*mlflow_run(BIN, "--env-manager", "local"))
 
 
+def test_with_a_backbone_alone_the_demo_faces_are_learnt_as_auto_says(mlflow_project, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    quick = {"epochs": 1, "image_size": 32}  # all else is MLproject's default
+    mlflow_project.run(BIN, "train", "--env-manager", "local", backbone="mobilenetv3small", **quick)
+    (run,) = mlflow_project.runs()
+    params, tags = run.data.params, run.data.tags
+    assert run.info.status == "FINISHED"
+    resolved = [params[f"config/{name}"] for name in ("data.data", "recipe", "model.weights", "model.tasks")]
+    assert resolved == ["demo", "demo", "none", "expression,valence,arousal,landmarks"]
+    assert (tags["data_name"], params["recipe"], params["weights"]) == ("demo", "auto", "auto")
+    assert mlflow_project.client.get_model_version("emotion", "1").run_id == run.info.run_id
+
+
 def test_every_other_entry_point_through_mlflow_run(mlflow_project, faces, cache):
     local = ("--env-manager", "local")
     places = {"data": faces, "cache_dir": cache}
