@@ -282,3 +282,17 @@ def trained_on_server(command, faces, cache, tmp_path_factory, counted) -> Train
     done = command("train", *SMALL, *flags, cwd=folder, PYTHONWARNINGS="")
     assert done.returncode == 0, done.stderr
     return Trained(uri=counted.uri, folder=folder, done=done)
+
+
+@pytest.fixture
+def typed(capsys) -> Callable[..., tuple[int, str, str]]:
+    """What `emotion-mlflow` with these words does, run here: (exit code, stdout, stderr)."""
+    from emotion_mlflow.cli import main
+
+    def run(*words: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stopped:
+            main([str(word) for word in words])
+        told = capsys.readouterr()
+        return stopped.value.code, told.out, told.err
+
+    return run

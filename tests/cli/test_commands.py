@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from emotion_mlflow.cli import main
 from emotion_mlflow.cli.demo import _evaluation_of
 from emotion_mlflow.cli.options import TRAIN
 from emotion_mlflow.cli.progress import BarReporter, PlainReporter, epoch_line
@@ -23,86 +22,78 @@ from emotion_mlflow.errors import ConfigError, TrackingError
 from emotion_mlflow.jobs.request import Outcome, TrainRequest
 
 
-def run(capsys, *arguments):
-    """(exit code, stdout, stderr) of a command run here."""
-    with pytest.raises(SystemExit) as stopped:
-        main(list(map(str, arguments)))
-    told = capsys.readouterr()
-    return stopped.value.code, told.out, told.err
-
-
-def test_data_check_counts_faces_in_one_json_object(faces, tmp_path, capsys):
-    code, out, _ = run(capsys, "data", "check", faces, "--cache-dir", tmp_path, "--json")
+def test_data_check_counts_faces_in_one_json_object(faces, tmp_path, typed):
+    code, out, _ = typed("data", "check", faces, "--cache-dir", tmp_path, "--json")
     report = json.loads(out)
     assert (code, out.count("\n")) == (0, 1)
     assert (report["faces"], report["rejected"], report["leaks"]) == (40, 0, 0)
     assert [part["faces"] for part in report["splits"].values()] == [32, 8]
 
 
-def test_data_check_ends_with_1_where_a_picture_stands_on_both_sides(draw_set, tmp_path, capsys):
+def test_data_check_ends_with_1_where_a_picture_stands_on_both_sides(draw_set, tmp_path, typed):
     root = draw_set(tmp_path / "set", train=16, val=8)
     shutil.copy(root / "train_set" / "images" / "3.jpg", root / "val_set" / "images" / "17.jpg")
     flags = ["data", "check", root, "--cache-dir", tmp_path / "cache"]
-    code, out, _ = run(capsys, *flags, "--json")
+    code, out, _ = typed(*flags, "--json")
     assert (code, json.loads(out)["leaks"]) == (1, 1)
-    code, out, _ = run(capsys, *flags)
+    code, out, _ = typed(*flags)
     assert (code, "leak: val/17 (validation) and train/3 (train), exact" in out) == (1, True)
 
 
-def test_data_check_names_the_first_leaks_and_identities_and_how_many_more(capsys, tmp_path):
+def test_data_check_names_the_first_leaks_and_identities_and_how_many_more(typed, tmp_path):
     rng, rows = np.random.default_rng(0), ["id,path,expression,identity,split"]
     for face in range(7):
         Image.fromarray(rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(tmp_path / f"{face}.png")
         rows += [f"{part}{face},{face}.png,0,who{face}\x1b,{part}" for part in ("train", "test")]
     (tmp_path / "set.csv").write_text("\n".join(rows))
-    code, out, _ = run(capsys, "data", "check", tmp_path / "set.csv", "--cache-dir", tmp_path / "cache")
+    code, out, _ = typed("data", "check", tmp_path / "set.csv", "--cache-dir", tmp_path / "cache")
     assert (code, "\x1b" in out) == (1, False)
     assert (out.count("leak: "), "leak: 2 more, see --json" in out) == (6, True)
     assert "leak: test0 (validation) and train0 (train), exact" in out
     assert ("crossing: who0\\x1b\n" in out, "crossing: 2 more, see --json" in out) == (True, True)
 
 
-def test_data_check_shows_a_table_and_the_reasons(draw_set, tmp_path, capsys):
+def test_data_check_shows_a_table_and_the_reasons(draw_set, tmp_path, typed):
     root = draw_set(tmp_path / "set", train=16, val=8)
     (root / "train_set" / "images" / "3.jpg").write_bytes(b"no picture")
-    code, out, _ = run(capsys, "data", "check", root, "--cache-dir", tmp_path / "cache")
+    code, out, _ = typed("data", "check", root, "--cache-dir", tmp_path / "cache")
     assert code == 0
     assert "23 faces, 1 rejected" in out
     assert "rejected: train_set/images/3.jpg: " in out
 
 
-def test_data_show_writes_a_sheet(faces, tmp_path, capsys):
+def test_data_show_writes_a_sheet(faces, tmp_path, typed):
     flags = ["--out", tmp_path / "sheet.png", "--rows", 2, "--columns", 3, "--cache-dir", tmp_path, "--json"]
-    code, out, _ = run(capsys, "data", "show", faces, *flags)
+    code, out, _ = typed("data", "show", faces, *flags)
     assert (code, json.loads(out)) == (0, {"sheet": str(tmp_path / "sheet.png"), "faces": 6})
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.width > sheet.height
 
 
-def test_a_demo_whose_report_could_not_be_written_trains_nothing(tmp_path, capsys, monkeypatch):
+def test_a_demo_whose_report_could_not_be_written_trains_nothing(tmp_path, typed, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "comparison").mkdir()
     (tmp_path / "comparison" / "thesis.tex").touch()
-    code, out, err = run(capsys, "demo", "--cache-dir", tmp_path / "cache")
+    code, out, err = typed("demo", "--cache-dir", tmp_path / "cache")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "earlier report only; got thesis.tex in it" in err
     assert list((tmp_path / "cache").iterdir()) == []
     assert {path.name for path in tmp_path.iterdir()} == {"comparison", "cache"}
 
 
-def test_a_sheet_that_cannot_be_written_is_a_mistake_in_one_line(faces, tmp_path, capsys):
+def test_a_sheet_that_cannot_be_written_is_a_mistake_in_one_line(faces, tmp_path, typed):
     out = tmp_path / "absent" / "sheet.png"
-    code, _, err = run(capsys, "data", "show", faces, "--out", out, "--cache-dir", tmp_path)
+    code, _, err = typed("data", "show", faces, "--out", out, "--cache-dir", tmp_path)
     assert (code, err.count("\n")) == (2, 1)
 
 
-def test_the_cache_is_shown_and_cleared(tmp_path, capsys):
+def test_the_cache_is_shown_and_cleared(tmp_path, typed):
     (tmp_path / "pixels").mkdir()
     (tmp_path / "pixels" / "a.npy").write_bytes(bytes(1234))
     (tmp_path / "mine.txt").write_text("not of the cache")
-    _, out, _ = run(capsys, "cache", "show", "--cache-dir", tmp_path, "--json")
+    _, out, _ = typed("cache", "show", "--cache-dir", tmp_path, "--json")
     assert json.loads(out)["bytes"]["pixels"] == 1234
-    _, out, _ = run(capsys, "cache", "clear", "--cache-dir", tmp_path, "--json")
+    _, out, _ = typed("cache", "clear", "--cache-dir", tmp_path, "--json")
     assert json.loads(out)["removed_bytes"] == 1234
     assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -189,13 +180,13 @@ def test_where_to_look_is_the_server_or_a_program_that_is_there(monkeypatch, tmp
     assert Path(words[3]).is_file()
 
 
-def test_all_rejected_faces_are_listed_in_json_and_the_table_says_how_many_more(draw_set, tmp_path, capsys):
+def test_all_rejected_faces_are_listed_in_json_and_the_table_says_how_many_more(draw_set, tmp_path, typed):
     root = draw_set(tmp_path / "set", train=32, val=8)
     for number in range(24):
         (root / "train_set" / "images" / f"{number}.jpg").write_bytes(b"no picture")
     flags = ["data", "check", root, "--cache-dir", tmp_path / "cache"]
-    assert len(json.loads(run(capsys, *flags, "--json")[1])["reasons"]) == 24
-    out = run(capsys, *flags)[1]
+    assert len(json.loads(typed(*flags, "--json")[1])["reasons"]) == 24
+    out = typed(*flags)[1]
     assert (out.count("rejected: train_set/"), "rejected: 19 more, see --json" in out) == (5, True)
 
 
@@ -252,16 +243,16 @@ def test_every_flag_has_a_help_that_ends_as_a_sentence():
     assert [option.name for option in TRAIN if not option.help.endswith(".")] == []
 
 
-def test_faces_that_this_user_may_not_read_are_told_in_one_line(faces, capsys, monkeypatch):
+def test_faces_that_this_user_may_not_read_are_told_in_one_line(faces, typed, monkeypatch):
     if os.geteuid():
         pytest.skip("only root may become somebody else")
     with tempfile.TemporaryDirectory() as place:
-        run(capsys, "data", "check", faces, "--cache-dir", f"{place}/other")  # imports what only root may import
+        typed("data", "check", faces, "--cache-dir", f"{place}/other")  # imports what only root may import
         shutil.chown(place, 65534)
         monkeypatch.chdir(place)
         os.seteuid(65534)
         try:
-            code, out, err = run(capsys, "data", "check", faces, "--cache-dir", place)
+            code, out, err = typed("data", "check", faces, "--cache-dir", place)
         finally:
             os.seteuid(0)
     assert (code, out, err.count("\n")) == (2, "", 1)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from emotion_mlflow.cli import COMMANDS, main
+from emotion_mlflow.cli import COMMANDS
 
 SLOW_TO_IMPORT = {"numpy", "tensorflow", "keras", "mlflow", "rich", "pandas", "scipy", "sklearn", "matplotlib"}
 
@@ -18,14 +18,6 @@ def imported(*arguments, cwd):
     command = [sys.executable, "-X", "importtime", *arguments]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=True)
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
-
-
-def run(capsys, *arguments):
-    """(exit code, stdout, stderr) of a command run here."""
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    told = capsys.readouterr()
-    return stopped.value.code, told.out, told.err
 
 
 @pytest.fixture
@@ -48,21 +40,21 @@ def test_the_metrics_import_numpy_and_nothing_slower(tmp_path):
     assert found & SLOW_TO_IMPORT == {"numpy"}
 
 
-def test_help_lists_every_command_with_a_sentence(capsys):
-    code, out, _ = run(capsys, "--help")
+def test_help_lists_every_command_with_a_sentence(typed):
+    code, out, _ = typed("--help")
     assert code == 0
     for name, (_, sentence) in COMMANDS.items():
         assert re.search(rf"^  {name} +{re.escape(sentence[:30])}", out, flags=re.MULTILINE), name
 
 
-def test_no_argument_at_all_shows_the_help(capsys):
-    code, out, _ = run(capsys)
+def test_no_argument_at_all_shows_the_help(typed):
+    code, out, _ = typed()
     assert (code, "Usage: emotion-mlflow" in out) == (0, True)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(capsys, command):
-    code, out, _ = run(capsys, command, "--help")
+def test_every_command_explains_itself(typed, command):
+    code, out, _ = typed(command, "--help")
     assert (code, f"Usage: emotion-mlflow {command}" in out) == (0, True)
 
 
@@ -144,8 +136,8 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("arguments", "words"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told_in_one_line_before_anything_starts(nowhere, capsys, arguments, words):
-    code, out, err = run(capsys, *arguments)
+def test_a_mistake_is_told_in_one_line_before_anything_starts(nowhere, typed, arguments, words):
+    code, out, err = typed(*arguments)
     assert (code, out) == (2, "")
     assert words in err
     assert err.startswith("error: ")
@@ -153,24 +145,24 @@ def test_a_mistake_is_told_in_one_line_before_anything_starts(nowhere, capsys, a
 
 
 @pytest.mark.parametrize(("arguments", "words"), MISTAKES.values(), ids=MISTAKES)
-def test_with_json_a_mistake_is_also_one_object_on_stdout(nowhere, capsys, arguments, words):
+def test_with_json_a_mistake_is_also_one_object_on_stdout(nowhere, typed, arguments, words):
     if arguments[-1].startswith("--"):
         arguments = [arguments[0], "--json", *arguments[1:]]  # else the flag's missing value would be --json
     else:
         arguments = [*arguments, "--json"]
-    code, out, err = run(capsys, *arguments)
+    code, out, err = typed(*arguments)
     assert (code, out.count("\n")) == (2, 1)
     assert list(json.loads(out)) == ["error"]
     assert words in json.loads(out)["error"]
     assert err == f"error: {json.loads(out)['error']}\n"
 
 
-def test_a_full_disk_is_told_in_one_line_by_any_command(capsys, monkeypatch):
+def test_a_full_disk_is_told_in_one_line_by_any_command(typed, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "/cache/pixels")
 
     monkeypatch.setattr("emotion_mlflow.cli.terminal.cache_folder", full)
-    code, out, err = run(capsys, "cache", "show")
+    code, out, err = typed("cache", "show")
     assert (code, out) == (2, "")
     assert err == "error: expected a place that can be used; got No space left on device in /cache/pixels\n"
 

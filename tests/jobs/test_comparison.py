@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from jsonschema import Draft202012Validator
 
-from emotion_mlflow.cli import main
 from emotion_mlflow.cli.progress import PlainReporter
 from emotion_mlflow.errors import ConfigError, DataError, ModelError
 from emotion_mlflow.jobs.comparison import CompareRequest, compare
@@ -131,17 +130,10 @@ def test_the_run_opens_with_the_verdict_and_a_way_to_the_page(add, store, tmp_pa
     assert note.endswith(f"[The whole report]({place})")
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as stopped:
-        main([str(each) for each in arguments])
-    told = capsys.readouterr()
-    return stopped.value.code, told.out, told.err
-
-
-def test_json_is_the_written_file_and_what_the_schema_says(add, store, tmp_path, capsys):
+def test_json_is_the_written_file_and_what_the_schema_says(add, store, tmp_path, typed):
     add("resnet50")
     add("efficientnetb0")
-    code, out, err = run(capsys, "compare", "--json", "--tracking-uri", store, "--out", tmp_path / "out[/b]")
+    code, out, err = typed("compare", "--json", "--tracking-uri", store, "--out", tmp_path / "out[/b]")
     printed = json.loads(out)
     assert (code, out.count("\n")) == (0, 1)
     assert printed == json.loads((tmp_path / "out[/b]" / "comparison.json").read_text())
@@ -149,17 +141,17 @@ def test_json_is_the_written_file_and_what_the_schema_says(add, store, tmp_path,
     assert f"report: {tmp_path / 'out[/b]' / 'report.html'}" in err
 
 
-def test_the_command_prints_tables_verdict_and_places(add, store, tmp_path, capsys):
+def test_the_command_prints_tables_verdict_and_places(add, store, tmp_path, typed):
     add("resnet50", right=0.9)
     add("efficientnetb0", right=0.3)
-    code, out, _ = run(capsys, "compare", "--tracking-uri", store, "--out", tmp_path / "out[old]")
+    code, out, _ = typed("compare", "--tracking-uri", store, "--out", tmp_path / "out[old]")
     assert code == 0
     assert "resnet50 is better in " in out
     assert f"report: {tmp_path / 'out[old]' / 'report.html'}" in out
 
 
-def test_the_command_tells_a_mistake_with_exit_code_2(add, store, tmp_path, capsys):
-    code, out, err = run(capsys, "compare", "--tracking-uri", store, "--out", tmp_path / "out", "--recipe", "prob")
+def test_the_command_tells_a_mistake_with_exit_code_2(add, store, tmp_path, typed):
+    code, out, err = typed("compare", "--tracking-uri", store, "--out", tmp_path / "out", "--recipe", "prob")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "a recipe of auto, published, improved, probe, demo; got prob in --recipe" in err
 

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from emotion_mlflow.cli import main
 from emotion_mlflow.cli.progress import PlainReporter
 from emotion_mlflow.errors import ConfigError, ModelError, TrackingError
 from emotion_mlflow.jobs.promotion import history, promote, rollback
@@ -418,16 +417,9 @@ def test_what_cannot_be_written_after_a_move_is_a_warning(client, name, uri, add
 # At the command line.
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as stopped:
-        main([str(each) for each in arguments])
-    told = capsys.readouterr()
-    return stopped.value.code, told.out, told.err
-
-
-def test_the_command_answers_one_object_and_exits_with_1_when_refused(capsys, name, uri, add):
+def test_the_command_answers_one_object_and_exits_with_1_when_refused(typed, name, uri, add):
     place = ["--model-name", name, "--tracking-uri", uri]
-    code, out, _ = run(capsys, "promote", "--version", add(), "--json", *place)
+    code, out, _ = typed("promote", "--version", add(), "--json", *place)
     answer = json.loads(out)
     assert code == 1
     assert list(answer)[:5] == ["promoted", "version", "alias", "previous", "run_id"]
@@ -435,32 +427,32 @@ def test_the_command_answers_one_object_and_exits_with_1_when_refused(capsys, na
     assert answer["promoted"] is False
 
 
-def test_the_table_shows_every_gate_and_the_end(capsys, name, uri, add, monkeypatch):
+def test_the_table_shows_every_gate_and_the_end(typed, name, uri, add, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     place = ["--model-name", name, "--tracking-uri", uri]
-    code, out, _ = run(capsys, "promote", "--version", add(), "--dry-run", *place)
+    code, out, _ = typed("promote", "--version", add(), "--dry-run", *place)
     assert code == 1
     assert out.count("passed") >= 8
     assert "REFUSED" in out
     assert "would be refused; nothing moved" in out
 
 
-def test_the_commands_tell_mistakes_with_exit_code_2(capsys, name, uri):
+def test_the_commands_tell_mistakes_with_exit_code_2(typed, name, uri):
     place = ["--model-name", name, "--tracking-uri", uri]
-    assert run(capsys, "promote", "--version", "7", *place)[0] == 2
-    code, out, err = run(capsys, "rollback", *place)
+    assert typed("promote", "--version", "7", *place)[0] == 2
+    code, out, err = typed("rollback", *place)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert run(capsys, "history", "--model-name", "nobody", "--tracking-uri", uri)[0] == 2
+    assert typed("history", "--model-name", "nobody", "--tracking-uri", uri)[0] == 2
 
 
-def test_history_marks_what_passed_no_gate(capsys, client, name, uri, add, monkeypatch):
+def test_history_marks_what_passed_no_gate(typed, client, name, uri, add, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     place = ["--model-name", name, "--tracking-uri", uri]
-    code, out, _ = run(capsys, "history", *place)
+    code, out, _ = typed("history", *place)
     assert (code, out.strip()) == (0, f"{name} has never had a @champion")
     client.set_registered_model_alias(name, "champion", add())
-    assert "NO GATE PASSED" in run(capsys, "history", *place)[1]
-    answer = json.loads(run(capsys, "history", "--json", *place)[1])
+    assert "NO GATE PASSED" in typed("history", *place)[1]
+    answer = json.loads(typed("history", "--json", *place)[1])
     assert (answer["current"], answer["moves"][0]["gated"]) == ("1", False)
 
 

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 import docker
-from emotion_mlflow.cli import main
 from emotion_mlflow.cli.stack import command
 from emotion_mlflow.service import stack
 
@@ -24,31 +23,24 @@ def no_engine(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(capsys, *arguments):
-    with pytest.raises(SystemExit) as stopped:
-        main(["stack", *map(str, arguments)])
-    told = capsys.readouterr()
-    return stopped.value.code, told.out, told.err
-
-
 @pytest.mark.parametrize("verb", ["up", "status", "logs", "backup", "restore", "down"])
-def test_every_verb_says_in_one_line_that_no_engine_answers(no_engine, capsys, verb):
+def test_every_verb_says_in_one_line_that_no_engine_answers(no_engine, typed, verb):
     folder = no_engine / "folder"
     arguments = [folder] if verb in ("backup", "restore") else []
-    code, out, err = run(capsys, verb, *arguments, "--secrets", no_engine / "secrets")
+    code, out, err = typed("stack", verb, *arguments, "--secrets", no_engine / "secrets")
     expected = "a backup's backup.json" if verb == "restore" else "a Docker engine; got No such file"
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert f"error: expected {expected}" in err
 
 
-def test_with_json_the_mistake_is_the_one_object_on_stdout(no_engine, capsys):
-    code, out, _ = run(capsys, "status", "--json", "--secrets", no_engine)
+def test_with_json_the_mistake_is_the_one_object_on_stdout(no_engine, typed):
+    code, out, _ = typed("stack", "status", "--json", "--secrets", no_engine)
     assert code == 2
     assert "a Docker engine" in json.loads(out)["error"]
 
 
-def test_nothing_is_written_before_an_engine_answers(no_engine, capsys):
-    run(capsys, "up", "--secrets", no_engine / "secrets")
+def test_nothing_is_written_before_an_engine_answers(no_engine, typed):
+    typed("stack", "up", "--secrets", no_engine / "secrets")
     assert list(no_engine.iterdir()) == []
 
 
@@ -62,11 +54,11 @@ def test_nothing_is_written_before_an_engine_answers(no_engine, capsys):
         ("  server:\n", "  other:\n", "one of database, store, other; got server"),
     ],
 )
-def test_a_compose_file_that_lacks_what_the_commands_reach_for_is_refused(no_engine, capsys, shipped, changed, message):
+def test_a_compose_file_that_lacks_what_the_commands_reach_for_is_refused(no_engine, typed, shipped, changed, message):
     text = stack.COMPOSE.read_text()
     assert shipped in text
     (no_engine / "compose.yaml").write_text(text.replace(shipped, changed))
-    code, _, err = run(capsys, "up", "--file", no_engine / "compose.yaml", "--secrets", no_engine / "secrets")
+    code, _, err = typed("stack", "up", "--file", no_engine / "compose.yaml", "--secrets", no_engine / "secrets")
     assert (code, message in err) == (2, True), err
 
 
@@ -107,38 +99,38 @@ OURS = {"Labels": {"emotion-mlflow.stack": "team"}}
 
 
 @pytest.mark.parametrize(("flags", "kept"), [([], True), (["--volumes", "--yes"], False)])
-def test_down_takes_what_docker_compose_made_too_and_nothing_of_others(engine_with, capsys, flags, kept):
+def test_down_takes_what_docker_compose_made_too_and_nothing_of_others(engine_with, typed, flags, kept):
     gone = engine_with(
         networks={"team_front": {"Labels": None}, "team_old": OURS, "team-2_front": {"Labels": {}}},
         volumes={"team_database": {"Labels": None}, "team_scratch": OURS, "others_database": {}, "team_other": {}},
     )
-    assert run(capsys, "down", "--name", "team", *flags)[0] == 0
+    assert typed("stack", "down", "--name", "team", *flags)[0] == 0
     assert gone == ["team_front", "team_old", *([] if kept else ["team_database", "team_scratch"])]
 
 
-def test_down_stops_nothing_while_a_training_is_on_the_network(engine_with, capsys):
+def test_down_stops_nothing_while_a_training_is_on_the_network(engine_with, typed):
     attached = {"1": {"Name": "team-server-1"}, "2": {"Name": "training"}}
     gone = engine_with(networks={"team_front": OURS | {"Containers": attached}}, volumes={"team_database": OURS})
-    code, _, err = run(capsys, "down", "--name", "team", "--volumes", "--yes")
+    code, _, err = typed("stack", "down", "--name", "team", "--volumes", "--yes")
     assert (code, gone) == (2, [])
     assert err == "error: expected no container of others on the network; got training (stop it) in team_front\n"
 
 
-def test_a_volume_in_use_is_told_in_one_line(engine_with, capsys):
+def test_a_volume_in_use_is_told_in_one_line(engine_with, typed):
     engine_with(networks={}, volumes={"team_database": OURS | {"refusal": "volume is in use - [8a1f]"}})
-    code, _, err = run(capsys, "down", "--name", "team", "--volumes", "--yes")
+    code, _, err = typed("stack", "down", "--name", "team", "--volumes", "--yes")
     assert code == 2
     assert err == "error: expected the Docker engine to do what was asked; got volume is in use - [8a1f]\n"
 
 
-def test_logs_that_go_on_are_no_json(no_engine, capsys):
-    code, out, err = run(capsys, "logs", "server", "--follow", "--json")
+def test_logs_that_go_on_are_no_json(no_engine, typed):
+    code, out, err = typed("stack", "logs", "server", "--follow", "--json")
     assert (code, "expected --follow or --json" in err, "error" in json.loads(out)) == (2, True, True)
 
 
 @pytest.mark.parametrize("name", ["Team", "a b", "../x", ""])
-def test_a_name_that_no_container_can_bear_is_refused(no_engine, capsys, name):
-    code, _, err = run(capsys, "status", "--name", name)
+def test_a_name_that_no_container_can_bear_is_refused(no_engine, typed, name):
+    code, _, err = typed("stack", "status", "--name", name)
     assert (code, "expected a name of lower-case letters" in err) == (2, True)
 
 
