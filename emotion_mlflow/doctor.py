@@ -28,6 +28,7 @@ import psutil
 from emotion_mlflow import cache
 from emotion_mlflow.errors import without_password
 from emotion_mlflow.models.facts import BACKBONES
+from emotion_mlflow.tracking.environment import address
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"  # MLflow's own default
 PYTHONS = ((3, 11), (3, 13))  # first and last minor release that the lock is made for
@@ -100,7 +101,7 @@ def examine(*, tracking_uri: str | None, cache_dir: Path, devices: bool = True) 
 
     `devices=False` leaves out TensorFlow's start, which takes seconds.
     """
-    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+    uri = tracking_uri or address() or DEFAULT_TRACKING_URI
     findings = [_python(), _packages(), *_environment_managers(), _tracking(uri), *_imagenet_weights()]
     if devices:
         findings.append(_devices())

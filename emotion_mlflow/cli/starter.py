@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from emotion_mlflow.tracking.environment import started_by_mlflow_run
+
 EVERY = 1.0
 """Seconds between two looks."""
 
@@ -14,7 +16,7 @@ EVERY = 1.0
 @contextlib.contextmanager
 def ending_with_starter() -> Iterator[None]:
     """Inside, this process stops as by SIGTERM where the `mlflow run` above it ends before it does."""
-    process = _mlflow_run() if os.environ.get("MLFLOW_RUN_ID") else None
+    process = _mlflow_run() if started_by_mlflow_run() else None
     if process is None:
         yield
         return

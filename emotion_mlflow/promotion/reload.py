@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from PIL import Image
 from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.promotion.gates import Missing, Reload
 from emotion_mlflow.reproduce import PICTURES
+from emotion_mlflow.tracking.environment import without_mlflow
 
 PROGRAM = Path(__file__).with_name("clean_load.py")
 PATIENCE = 600
@@ -104,5 +104,4 @@ def _answers(folder: Path, pictures: Sequence[bytes]) -> list[dict[str, Any]] | 
 
 def _environment() -> dict[str, str]:
     """Of this process without anything of MLflow's, and no pickle."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    return kept | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    return without_mlflow() | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
