@@ -108,7 +108,6 @@ def _work_ours(pace: Pace, side: str, backbone: str, folder: Path, faces: int, e
     from emotion_mlflow.cli.progress import PlainReporter
     from emotion_mlflow.config import AugmentConfig
     from emotion_mlflow.jobs.work import reset
-    from emotion_mlflow.reporter import Both
     from emotion_mlflow.tracking import journaled
     from emotion_mlflow.train import fit
 
@@ -120,35 +119,37 @@ def _work_ours(pace: Pace, side: str, backbone: str, folder: Path, faces: int, e
     reset(0)
     parts = _network(config, train)
 
-    class Logged(PlainReporter):
-        """What the job's sink does with an epoch."""
+    class Timed(Checkpoints):
+        """How long the last one took."""
 
-        def epoch(self, row: Mapping[str, float]) -> None:
-            logging = time.perf_counter()
-            run.log_epoch(row)
-            self.row, self.seconds = row, time.perf_counter() - logging
-
-    class Paced(Checkpoints):
-        """Saves, stops the clock, and waits for the next turn."""
-
-        started = 0.0
+        seconds = 0.0
 
         def save(self, state: State) -> None:
             saving = time.perf_counter()
             super().save(state)
-            saved = time.perf_counter()
-            row = logged.row
+            self.seconds = time.perf_counter() - saving
+
+    class Paced(PlainReporter):
+        """What the job's sink does with an epoch, which comes last; then the clock stops, and waits for its turn."""
+
+        started = 0.0
+
+        def epoch(self, row: Mapping[str, float]) -> None:
+            logging = time.perf_counter()
+            super().epoch(row)
+            run.log_epoch(row)
+            done = time.perf_counter()
             pace.answer(
-                seconds=saved - self.started,
+                seconds=done - self.started,
                 training=row["seconds"],
                 validation=row["validation_seconds"],
-                checkpoint=saved - saving,
-                tracking=logged.seconds,
+                checkpoint=kept.seconds,
+                tracking=done - logging,
             )
             pace.wait()
             self.started = time.perf_counter()
 
-    logged, kept = Logged(), Paced(folder / f"checkpoints-{side}")
+    paced, kept = Paced(), Timed(folder / f"checkpoints-{side}")
     uri = f"sqlite:///{folder / side}.db"
     with journaled.open_run(
         experiment="benchmark",
@@ -160,8 +161,8 @@ def _work_ours(pace: Pace, side: str, backbone: str, folder: Path, faces: int, e
         tell=PlainReporter().warn,
     ) as run:
         pace.wait()
-        kept.started = time.perf_counter()
-        fit(config, parts, train, val, sink=Both(PlainReporter(), logged), checkpoints=kept)
+        paced.started = time.perf_counter()
+        fit(config, parts, train, val, sink=paced, checkpoints=kept)
 
 
 def _work_bare(pace: Pace, side: str, backbone: str, folder: Path, faces: int, epochs: int) -> None:

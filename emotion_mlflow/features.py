@@ -1,6 +1,7 @@
 """Frozen-backbone features, computed once a face and its mirror image, and cached by content. Used by the job."""
 
 import contextlib
+import functools
 import hashlib
 import logging
 import os
@@ -86,7 +87,7 @@ class _Kept:
 
 def _forward(parts: Parts, pixels: np.ndarray, rows: list[int], progress: Progress | None) -> np.ndarray:
     """Of the faces `rows`, in batches of one size, the last one filled up: no face depends on its neighbours."""
-    run = tf.function(lambda batch: parts.features(batch, training=False), reduce_retracing=True)
+    run = _compiled(parts.features)
     features = np.empty((len(rows), 2, parts.features.output.shape[-1]), np.float32)
     for start in range(0, len(rows), BATCH):
         faces = len(rows[start : start + BATCH])
@@ -97,6 +98,12 @@ def _forward(parts: Parts, pixels: np.ndarray, rows: list[int], progress: Progre
         if progress:
             progress(start + faces, len(rows))
     return features
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled(features: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Kept from one split to the next: a deep network is traced for ten seconds."""
+    return tf.function(lambda batch: features(batch, training=False))
 
 
 def _trunk_key(parts: Parts) -> str:
