@@ -46,7 +46,8 @@ STOPPED_WAIT = 5.0
 FAILED_WAIT = 15.0
 _LAST_WAIT = 2.0
 """Seconds for the end itself where the user stopped the waiting."""
-_TOLD_AFTER = 3.0
+_LOOK = 3.0
+"""Seconds between two looks at what is left."""
 
 Tell = Callable[[str], None]
 
@@ -241,7 +242,7 @@ def _close(
     until = time.monotonic() + wait
     refused: list[str] = []
     try:
-        _wait(run.journal, until, tell)
+        _wait(run.journal, sender, until, tell)
         refused = list(run.journal.refused.values())
     except BaseException:  # Ctrl-C: enough waiting
         until = time.monotonic() + _LAST_WAIT
@@ -265,12 +266,13 @@ def _close(
         raise TrackingError("a server that takes what the training logs", got=refused[0], where=run.tracking_uri)
 
 
-def _wait(journal: Journal, until: float, tell: Tell) -> None:
-    """Until everything is sent, at the latest at the moment `until`."""
-    left = until - time.monotonic()
-    if journal.wait_until_sent(min(_TOLD_AFTER, max(left, 0))) and left > _TOLD_AFTER:
-        tell(f"{journal.unsent} writes wait for the tracking server: trying for {left - _TOLD_AFTER:.0f} s")
-        journal.wait_until_sent(until - time.monotonic())
+def _wait(journal: Journal, sender: Sender, until: float, tell: Tell) -> None:
+    """Until everything is sent, at the latest at the moment `until`; a server that fails, not a slow one, is told."""
+    told_of = False
+    while (left := until - time.monotonic()) > 0 and journal.wait_until_sent(min(_LOOK, left)):
+        if sender.last_error and not told_of:
+            told_of = True
+            tell(f"{journal.unsent} writes wait for the tracking server: trying for {left:.0f} s")
 
 
 def _left(run: JournaledRun, error: str) -> str:
