@@ -97,8 +97,8 @@ def probe(backbone: str) -> RunConfig:
 
     Command: `emotion-mlflow train --recipe probe --backbone resnet50 --data FOLDER --weights FILE`.
     7 minutes on two cores (features 130 s, kept for later runs, and heads 16 s where nothing else ran; see
-    docs/PERFORMANCE.md): test accuracy .63 (ResNet50 file) and .46 (EfficientNetB0 file) on 8,433 real faces, runs of
-    2026-11-25 in docs/RESULTS.md, three seeds each.
+    docs/PERFORMANCE.md): test accuracy .64 (ResNet50 file) and .47 (EfficientNetB0 file) on 8,433 real faces, runs of
+    2026-11-27 in docs/RESULTS.md, three seeds each.
     """
     start = improved(backbone)
     return replace(
