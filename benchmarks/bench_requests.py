@@ -19,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.figures import ROOT, Figure, Settings, plain
 from benchmarks.proxy import counting_proxy
+from emotion_mlflow.tracking.environment import without_mlflow
 
 FEW, MANY = 2, 8
 
@@ -104,5 +105,5 @@ def _server(folder: Path) -> Iterator[int]:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    kept = without_mlflow()
     return kept | {"PYTHONPATH": str(ROOT)}

@@ -19,6 +19,8 @@ from typing import Any
 import click
 import numpy as np
 
+from emotion_mlflow.tracking.environment import without_mlflow
+
 SMALL = ["--backbone", "mobilenetv3small", "--weights", "none", "--image-size", "32", "--data", "demo", "--limit", "64"]
 KINDS = {
     "pixels": [*SMALL, "--recipe", "improved", "--epochs", "5"],
@@ -26,6 +28,11 @@ KINDS = {
 }
 TAKES_TIME = ("seconds", "memory", "system/", "images_per_second", "latency", "validation_seconds")
 """Parts of the names of figures that no two runs share."""
+
+
+def takes_time(name: str) -> bool:
+    """Whether a figure is one that no two runs share."""
+    return any(part in name for part in TAKES_TIME)
 
 
 @dataclass(kw_only=True)
@@ -97,7 +104,7 @@ class _Record:
         self.client, self.run_id = mlflow.MlflowClient(f"sqlite:///{place / 'mlflow.db'}"), run_id
         run = self.client.get_run(run_id)
         self.status = run.info.status
-        self.metrics = {key for key in run.data.metrics if not any(part in key for part in TAKES_TIME)}
+        self.metrics = {key for key in run.data.metrics if not takes_time(key)}
         self.versions = len(self.client.search_model_versions(f"run_id = '{run_id}'"))
 
     def history(self, key: str) -> list[tuple[int, float]]:
@@ -131,7 +138,7 @@ def _start(kind: str, place: Path, cache: Path, *, resume: str = "") -> "subproc
     place.mkdir(parents=True, exist_ok=True)
     asked = ["--resume", resume] if resume else KINDS[kind]
     command = [sys.executable, "-m", "emotion_mlflow", "train", *asked, "--cache-dir", str(cache), "--json"]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    inherited = without_mlflow()
     return subprocess.Popen(
         [*command, "--tracking-uri", f"sqlite:///{place / 'mlflow.db'}"],
         cwd=place,

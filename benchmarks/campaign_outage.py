@@ -21,8 +21,9 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.campaign_kill import TAKES_TIME
+from benchmarks.campaign_kill import takes_time
 from benchmarks.postgres import Postgres, free_port, postgres
+from emotion_mlflow.tracking.environment import without_mlflow
 
 SMALL = ["--backbone", "mobilenetv3small", "--weights", "none", "--image-size", "32", "--recipe", "improved"]
 SMALL += ["--data", "demo", "--limit", "32", "--epochs", "3"]
@@ -130,7 +131,7 @@ def held(uri: str, run_id: str) -> Held:
         metrics={
             key: sorted((each.step, each.value) for each in client.get_metric_history(run_id, key))
             for key in run.data.metrics
-            if not any(part in key for part in TAKES_TIME)
+            if not takes_time(key)
         },
         inputs=sorted((one.dataset.name, one.dataset.digest) for one in run.inputs.dataset_inputs),
         files=files,
@@ -282,7 +283,7 @@ def _digests(folder: Path) -> dict[str, str]:
             found[name] = hashlib.sha256(table.to_csv().encode()).hexdigest()
         elif file.name == "history.csv":
             rows = pd.read_csv(file)
-            kept = [column for column in rows if not any(part in column for part in TAKES_TIME)]
+            kept = [column for column in rows if not takes_time(column)]
             found[name] = hashlib.sha256(rows[kept].to_csv().encode()).hexdigest()
         elif file.name == "card.json":  # its digest is of the packed network, dates and all
             card = json.loads(file.read_text()) | {"network_sha256": ""}
@@ -324,7 +325,7 @@ def _wait_for(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -> 
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    kept = without_mlflow()
     return kept | {"PYTHONPATH": str(Path(__file__).parents[1])}
 
 

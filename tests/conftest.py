@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks.postgres import free_port, postgres, programs
 from benchmarks.proxy import counting_proxy
+from emotion_mlflow.tracking.environment import without_mlflow
 
 ROOT = Path(__file__).parents[1]
 EPOCHS = 4
@@ -84,7 +85,7 @@ def command():
     """Runs `emotion-mlflow` as its users do, in a process of its own."""
 
     def run(*arguments: object, cwd: Path, timeout: int = 600, **environment: str) -> subprocess.CompletedProcess:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        inherited = without_mlflow()
         return subprocess.run(
             [sys.executable, "-m", "emotion_mlflow", *map(str, arguments)],
             cwd=cwd,
@@ -172,7 +173,7 @@ def trained(command, faces, cache, tmp_path_factory) -> Trained:
 def serving(arguments: list[str], *, health: str, cwd: Path, log: Path, **environment: str) -> Iterator[None]:
     """A server process of this Python's environment, from its first healthy answer until it is stopped."""
     bin_folder = str(Path(sys.executable).parent)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    inherited = without_mlflow()
     inherited["PATH"] = os.pathsep.join([bin_folder, os.environ["PATH"]])
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -296,3 +297,17 @@ def typed(capsys) -> Callable[..., tuple[int, str, str]]:
         return stopped.value.code, told.out, told.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def weights_file(tmp_path_factory) -> Path:
+    """MobileNetV3Small's weights as if trained but for its last norm, which still stands at its start."""
+    from emotion_mlflow.models.backbones import load_trunk, norm_layers
+
+    trunk = load_trunk("mobilenetv3small", weights="none", image_size=32)
+    for layer in norm_layers(trunk.network)[:-1]:
+        gamma, beta, mean, variance = layer.get_weights()
+        layer.set_weights([gamma, beta + 0.1, mean + 0.1, variance * 1.5])
+    file = tmp_path_factory.mktemp("weights") / "small.weights.h5"
+    trunk.network.save_weights(file)
+    return file

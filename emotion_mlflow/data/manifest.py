@@ -106,10 +106,13 @@ class Manifest:
         digest.update(np.ascontiguousarray(self.landmarks[order], dtype="<f4").tobytes())
         return digest.hexdigest()[:32]
 
-    def cut_digest(self) -> str:
-        """As `digest`, over parts, named splits and identities too: what decides on which side of a cut a face is."""
+    def cut_digest(self, digest: str = "") -> str:
+        """As `digest`, over parts, named splits and identities too: what decides on which side of a cut a face is.
+
+        digest: this set's own, where it is known already; it reads every label.
+        """
         sides = self.table[["id", "part", "split", "identity"]].iloc[self._order()]
-        return hashlib.sha256((self.digest() + sides.to_csv(index=False)).encode()).hexdigest()[:32]
+        return hashlib.sha256(((digest or self.digest()) + sides.to_csv(index=False)).encode()).hexdigest()[:32]
 
     def _order(self) -> np.ndarray:
         return np.argsort(self.table["id"].to_numpy().astype(str), kind="stable")

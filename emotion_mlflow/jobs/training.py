@@ -54,7 +54,8 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
         cache_dir=request.cache_dir,
         reporter=reporter,
     )
-    cut_digest = read.cut_digest()
+    digest = read.digest()
+    cut_digest = read.cut_digest(digest)
     if taken:
         require_same_data(taken, cut_digest)
     config = taken.config if taken else request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
@@ -80,7 +81,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
         run.log_text("leaks.csv", leaks.to_csv(index=False))
         try:
             with _room(request.cache_dir):
-                outcome = work.through(manifest, read.digest(), started)
+                outcome = work.through(manifest, digest, started)
         except BaseException:
             work.keep_history()
             raise

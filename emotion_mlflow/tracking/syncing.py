@@ -67,23 +67,24 @@ def sync(cache_dir: Path, *, run_id: str, tracking_uri: str | None, tell: Callab
     done = []
     for folder in folders:
         try:
-            done.append(_sync(Journal(folder), tracking_uri, here, tell))
+            journal = Journal(folder)
         except JournalBusyError as error:
             if run_id:
                 raise
             tell(f"left alone: {error}")
+            continue
+        try:
+            done.append(_sync(journal, tracking_uri, here, tell))
         except TrackingError as error:
             if run_id:
                 raise
-            done.append(_not_sent(folder, str(error)))
+            done.append(_not_sent(journal, str(error)))
     return done
 
 
-def _not_sent(folder: Path, problem: str) -> Synced:
-    journal = Journal(folder)
-    journal.close()
+def _not_sent(journal: Journal, problem: str) -> Synced:
     return Synced(
-        run_id=folder.name,
+        run_id=journal.folder.name,
         sent=0,
         unsent=journal.unsent,
         status="",

@@ -14,6 +14,7 @@ import pytest
 from emotion_mlflow.jobs.promotion import promote
 from emotion_mlflow.jobs.promotion_request import PromoteRequest
 from emotion_mlflow.tracking import registry, runs
+from emotion_mlflow.tracking.environment import without_mlflow
 
 pytestmark = pytest.mark.slow
 
@@ -103,7 +104,7 @@ def test_mlflow_run_ends_failed_exactly_when_refused(copied, here, cache, allow,
         (here / "gates.yaml").write_text(loose_limits().replace("ece: 1", "ece: 0"))
     given = {"version": 1, "gates": here / "gates.yaml", "allow_dirty": allow, "cache_dir": cache}
     flags = [word for name, value in given.items() for word in ("-P", f"{name}={value}")]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    inherited = without_mlflow()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         ["mlflow", "run", HOUSE, "-e", "promote", "--env-manager", "local", "--experiment-name", "gates", *flags],

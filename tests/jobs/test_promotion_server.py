@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -11,6 +10,7 @@ import mlflow
 import pytest
 
 from emotion_mlflow.promotion.limits import SHIPPED
+from emotion_mlflow.tracking.environment import without_mlflow
 
 pytestmark = pytest.mark.server
 
@@ -61,7 +61,7 @@ def test_of_eight_promotions_at_once_one_moves_and_every_other_is_told(contested
     (tmp_path / "gates.yaml").write_text(limits)
     flags = ["--model-name", "contested", "--tracking-uri", server, "--allow-dirty", "--json"]
     flags += ["--gates", str(tmp_path / "gates.yaml"), "--experiment", "contested"]
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    inherited = without_mlflow()
     with watching(contested) as seen:
         started = [
             subprocess.Popen(

@@ -12,20 +12,6 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def weights_file(tmp_path_factory):
-    """MobileNetV3Small's weights as if trained but for its last norm."""
-    from emotion_mlflow.models.backbones import load_trunk, norm_layers
-
-    trunk = load_trunk("mobilenetv3small", weights="none", image_size=32)
-    for layer in norm_layers(trunk.network)[:-1]:
-        gamma, beta, mean, variance = layer.get_weights()
-        layer.set_weights([gamma, beta + 0.1, mean + 0.1, variance * 1.5])
-    file = tmp_path_factory.mktemp("weights") / "small.weights.h5"
-    trunk.network.save_weights(file)
-    return file
-
-
-@pytest.fixture(scope="module")
 def five_points(tmp_path_factory, draw_set):
     """A set with five landmark points, one of whose test faces shows a training face."""
     root = draw_set(tmp_path_factory.mktemp("five") / "faces")

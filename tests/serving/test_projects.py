@@ -14,6 +14,8 @@ import mlflow
 import psutil
 import pytest
 
+from emotion_mlflow.tracking.environment import without_mlflow
+
 pytestmark = pytest.mark.server
 
 HOUSE = Path(__file__).parents[2]
@@ -45,7 +47,7 @@ class Project:
 
     def start(self, bin_folder, entry, *flags, **settings):
         given = [word for name, value in settings.items() for word in ("-P", f"{name}={value}")]
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        inherited = without_mlflow()
         own = {
             "PATH": os.pathsep.join([str(bin_folder), os.environ["PATH"]]),
             "VIRTUAL_ENV": str(bin_folder.parent),

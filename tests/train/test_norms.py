@@ -3,23 +3,9 @@
 import numpy as np
 import pytest
 
-from tests.train.trainings import SIZE, Log, averages, fit, look_at, make_config, moved, pixels, same, start
+from tests.train.trainings import Log, averages, fit, look_at, make_config, moved, pixels, same, start
 
 pytestmark = pytest.mark.slow  # imports TensorFlow
-
-
-@pytest.fixture(scope="module")
-def weights_file(tmp_path_factory):
-    """MobileNetV3Small's weights as if trained but for its last norm, which still stands at its start."""
-    from emotion_mlflow.models.backbones import load_trunk, norm_layers
-
-    trunk = load_trunk("mobilenetv3small", weights="none", image_size=SIZE)
-    for layer in norm_layers(trunk.network)[:-1]:
-        gamma, beta, mean, variance = layer.get_weights()
-        layer.set_weights([gamma, beta + 0.1, mean + 0.1, variance * 1.5])
-    file = tmp_path_factory.mktemp("weights") / "small.weights.h5"
-    trunk.network.save_weights(file)
-    return file
 
 
 def test_a_warm_up_leaves_the_backbone_as_it_was_and_then_frozen_norms_stay_frozen(weights_file):
