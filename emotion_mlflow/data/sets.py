@@ -5,9 +5,14 @@ from pathlib import Path
 
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.read import read
-from emotion_mlflow.places import expanded
+from emotion_mlflow.places import expanded, in_full
 
 DEMO = "demo"
+
+
+def from_anywhere(data: str) -> str:
+    """The set's name as it holds from another folder too: `demo`, or the whole path."""
+    return data if data == DEMO else str(in_full(data, "--data"))
 
 
 def open_set(

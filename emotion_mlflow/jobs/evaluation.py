@@ -19,7 +19,7 @@ import pandas as pd
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
-from emotion_mlflow.data.sets import DEMO
+from emotion_mlflow.data.sets import from_anywhere
 from emotion_mlflow.errors import DataError, without_password
 from emotion_mlflow.evaluate import answer, load_saved, predictions_table
 from emotion_mlflow.jobs.faces import read_faces
@@ -123,8 +123,8 @@ def _faces(
 
 def _read_as(request: EvaluateRequest) -> dict[str, object]:
     """What was read and how, as it holds from any folder."""
-    data = request.data if request.data == DEMO else str(Path(request.data).expanduser().resolve())
-    return {"data": data, "data_format": request.data_format, "max_rejected": request.max_rejected}
+    read = {"data_format": request.data_format, "max_rejected": request.max_rejected}
+    return {"data": from_anywhere(request.data), **read}
 
 
 def _as_trained(request: EvaluateRequest, card: Mapping[str, Any]) -> EvaluateRequest:

@@ -14,7 +14,7 @@ from pathlib import Path
 from emotion_mlflow import cache
 from emotion_mlflow.config import RunConfig
 from emotion_mlflow.data.manifest import Manifest
-from emotion_mlflow.data.sets import DEMO
+from emotion_mlflow.data.sets import from_anywhere
 from emotion_mlflow.errors import TrainingError
 from emotion_mlflow.jobs.cell import cell_digest, weights_digest_of
 from emotion_mlflow.jobs.faces import cut_faces, read_faces, require_labels, require_memory
@@ -22,7 +22,6 @@ from emotion_mlflow.jobs.request import Outcome, TrainRequest
 from emotion_mlflow.jobs.resume import TAG, TakenUp, request_tag, require_same_data, take_up
 from emotion_mlflow.jobs.work import Work
 from emotion_mlflow.labels import SPLITS
-from emotion_mlflow.places import in_full
 from emotion_mlflow.reporter import Reporter
 from emotion_mlflow.tracking import journaled, runs
 from emotion_mlflow.tracking.cells import PARENT
@@ -59,7 +58,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> Outcome:
     if taken:
         require_same_data(taken, cut_digest)
     config = taken.config if taken else request.config(drawn=read.drawn, labelled=read.tasks(), name=read.name)
-    config = replace(config, data=replace(config.data, data=_from_anywhere(config.data.data)))
+    config = replace(config, data=replace(config.data, data=from_anywhere(config.data.data)))
     manifest, leaks = cut_faces(read, config.data, reporter)
     require_labels(manifest, config.model.tasks, selected_on_test=config.data.selected_on_test)
     require_memory(manifest, image_size=config.model.image_size)
@@ -130,11 +129,6 @@ def _first_tags(request: TrainRequest, config: RunConfig, *, name: str, data_dig
         TAG: request_tag(request, config, data_digest=data_digest, weights_digest=weights),
     }
     return tags | ({PARENT: request.parent_run} if request.parent_run else {})
-
-
-def _from_anywhere(data: str) -> str:
-    """So that `evaluate` finds the set from another folder too."""
-    return data if data == DEMO else str(in_full(data, "--data"))
 
 
 def _tell_left_out(read: Manifest, reporter: Reporter) -> None:
