@@ -21,27 +21,31 @@ def build_heads(
     inputs = keras.Input((features,), name="features")
     x = keras.layers.LayerNormalization(epsilon=1e-5, name="head_norm")(inputs) if norms_in_heads(config) else inputs
     x = keras.layers.Dropout(config.dropout, name="head_dropout")(x) if config.dropout else x
-    starts = {"expression": [0.0] * len(EXPRESSIONS), "valence": [mean_affect[0]], "arousal": [mean_affect[1]]}
-    starts["landmarks"] = [0.0] * len(mean_shape)
-    starts = {task: start for task, start in starts.items() if task in config.tasks}
-    # One matrix for all tasks: frozen features are learnt from twice as fast as with one matrix each. Its start is
-    # small: the first answer is nearly the same for every face, so that no task shakes the backbone at once.
-    kernel = keras.initializers.RandomNormal(stddev=0.01)
-    answers = keras.layers.Dense(
-        sum(map(len, starts.values())), kernel_initializer=kernel, dtype="float32", name="answers"
-    )
-    x = answers(x)
-    answers.bias.assign(np.concatenate(list(starts.values())))
-    outputs, first = {}, 0
-    for task, start in starts.items():
-        outputs[task] = x[:, first : first + len(start)]
-        first += len(start)
-    if "landmarks" in outputs:
+    outputs = {}
+    if "expression" in config.tasks:
+        outputs["expression"] = _dense(len(EXPRESSIONS), "expression")(x)
+    for task, mean in zip(("valence", "arousal"), mean_affect, strict=True):
+        if task in config.tasks:
+            outputs[task] = _dense(1, task, start=mean)(x)
+    if "landmarks" in config.tasks:
+        offsets = _dense(len(mean_shape), "landmark_offsets")(x)
         scale = keras.layers.Rescaling(LANDMARK_UNIT, offset=mean_shape.tolist(), dtype="float32", name="landmarks")
-        outputs["landmarks"] = scale(outputs["landmarks"])
+        outputs["landmarks"] = scale(offsets)
     return keras.Model(inputs, outputs, name="heads")
 
 
 def norms_in_heads(config: ModelConfig) -> bool:
     """Whether the heads themselves bring their inputs to one scale."""
     return config.head_norm and config.train_backbone
+
+
+def _dense(units: int, name: str, *, start: float = 0.0) -> keras.layers.Dense:
+    """A small start: the first answer is nearly `start` for every face, so that no task shakes the backbone at once."""
+    kernel = keras.initializers.RandomNormal(stddev=0.01)
+    return keras.layers.Dense(
+        units,
+        kernel_initializer=kernel,
+        bias_initializer=keras.initializers.Constant(start),
+        dtype="float32",
+        name=name,
+    )

@@ -131,12 +131,13 @@ def test_a_picture_of_the_network_s_size_goes_through_unchanged(small):
 
 
 def test_probabilities_sum_to_1_and_affect_stays_in_its_range(small):
-    layer = small.heads.get_layer("answers")
-    kept, bias = layer.get_weights()
-    far = bias + np.where(np.arange(len(bias)) == 8, 3.0, 0.0) - np.where(np.arange(len(bias)) == 9, 3.0, 0.0)
-    layer.set_weights([np.zeros_like(kept), far])  # eight expressions, valence, arousal, landmarks
+    heads = {layer.name: layer for layer in small.heads.layers}
+    kept = {task: heads[task].get_weights() for task in ("valence", "arousal")}
+    for task, answer in (("valence", 3.0), ("arousal", -3.0)):
+        heads[task].set_weights([np.zeros_like(kept[task][0]), np.array([answer])])
     answers = small.answering()(pictures(5), training=False)
-    layer.set_weights([kept, bias])
+    for task, weights in kept.items():
+        heads[task].set_weights(weights)
     np.testing.assert_allclose(np.asarray(answers["expression"]).sum(axis=1), 1, atol=1e-6)
     assert np.asarray(answers["expression"]).min() > 0
     assert np.asarray(answers["valence"]).tolist() == [1.0] * 5
@@ -153,7 +154,7 @@ def test_probabilities_sum_to_1_and_affect_stays_in_its_range(small):
     ],
 )
 def test_landmarks_are_answered_in_pixels_of_the_input(small, height, width, wanted):
-    layer = small.heads.get_layer("answers")
+    layer = small.heads.get_layer("landmark_offsets")
     kept = layer.get_weights()
     layer.set_weights([np.zeros_like(array) for array in kept])  # so that every face has the mean shape
     answers = small.answering()(pictures(1, size=(height, width)), training=False)

@@ -64,7 +64,8 @@ def test_dropout_works_in_training_only(make_heads, dropout):
 def saturate(layers, *, answer):
     """Weights with which every face's linear answer is `answer`, whatever its features."""
     layers["head_norm"].set_weights([np.ones(WIDTH), np.ones(WIDTH)])
-    layers["answers"].set_weights([np.full((WIDTH, 2), answer / WIDTH), np.zeros(2)])
+    for task in ("valence", "arousal"):
+        layers[task].set_weights([np.full((WIDTH, 1), answer / WIDTH), np.zeros(1)])
 
 
 def truth_of(inputs):
