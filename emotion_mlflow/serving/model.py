@@ -48,7 +48,7 @@ class AffectModel(mlflow.pyfunc.PythonModel):
 
     def load(self, network: Path, card: Path) -> "AffectModel":
         """The model of two files; ValueError where labels, preprocessing, landmarks or contents do not agree."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import keras  # here, since MLflow reads this file for its type hints alone
 
         self.card = json.loads(card.read_text())
