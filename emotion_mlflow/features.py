@@ -91,7 +91,7 @@ def _forward(parts: Parts, pixels: np.ndarray, rows: list[int], progress: Progre
     features = np.empty((len(rows), 2, parts.features.output.shape[-1]), np.float32)
     for start in range(0, len(rows), BATCH):
         faces = len(rows[start : start + BATCH])
-        batch = np.zeros((BATCH, *pixels.shape[1:]), np.float32)
+        batch = np.zeros((BATCH, *pixels.shape[1:]), np.uint8)
         batch[:faces] = pixels[rows[start : start + BATCH]]
         for view, pictures in enumerate((batch, batch[:, :, ::-1])):
             features[start : start + faces, view] = run(tf.constant(np.ascontiguousarray(pictures)))[:faces]
@@ -103,7 +103,7 @@ def _forward(parts: Parts, pixels: np.ndarray, rows: list[int], progress: Progre
 @functools.lru_cache(maxsize=1)
 def _compiled(features: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """Kept from one split to the next: a deep network is traced for ten seconds."""
-    return tf.function(lambda batch: features(batch, training=False))
+    return tf.function(lambda batch: features(tf.cast(batch, tf.float32), training=False), autograph=False)
 
 
 def _trunk_key(parts: Parts) -> str:

@@ -6,7 +6,7 @@ can be repeated or a training continued bit for bit.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,7 +134,8 @@ class _Training:
         part = parts.heads if train.are_features else parts.whole
         self.network = Network(part, config=self.settings, class_weights=weights, layout=train.layout)
         self.weights = tf.constant(weights, tf.float32)
-        self.losses = tf.function(self._losses)
+        self.losses = tf.function(self._losses, autograph=False)
+        self.step: Callable[[Any], dict[str, tf.Tensor]] | None = None
         self.progress = Progress(learning_rate=self.settings.learning_rate)
         self.best_weights: list[np.ndarray] = []
         self.compiled = False
@@ -180,11 +181,12 @@ class _Training:
             return
         # What `fit` does in its inner loop; around it `fit` spends as long as the heads need for an epoch.
         watch.set_model(self.network)
-        self.network.make_train_function()
         self.network.reset_metrics()
         for number, batch in enumerate(batches):
             watch.on_train_batch_begin(number)
-            watch.on_train_batch_end(number, self.network.train_function(iter([batch])))
+            if self.step is None:
+                self.step = _traced_step(self.network, batch)
+            watch.on_train_batch_end(number, self.step(batch))
 
     def is_over(self, epoch: int) -> bool:
         """True where `patience` epochs brought nothing better."""
@@ -233,7 +235,7 @@ class _Training:
             self.parts.hold_backbone(still=warming_up)
         self.network.compile(optimizer=_optimizer(self.settings))
         self.network.optimizer.build(self.network.trainable_variables)  # else the first step is traced twice
-        self.compiled = True
+        self.compiled, self.step = True, None
 
     def _validate(self, epoch: int) -> dict[str, float]:
         if self.val.are_features:
@@ -313,6 +315,12 @@ class _Watch(keras.callbacks.Callback):
             )
         told = {**self.figures, "learning_rate": self.last_rate}
         self.training.sink.step(epoch=self.epoch, step=batch + 1, figures=told)
+
+
+def _traced_step(network: Network, batch: Any) -> Callable[[Any], dict[str, tf.Tensor]]:
+    """`train_step` traced once for batches like this one of any number of faces; Keras traces each number anew."""
+    specs = tf.nest.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), batch)
+    return tf.function(network.train_step, input_signature=[specs], autograph=False)
 
 
 def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
