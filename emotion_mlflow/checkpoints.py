@@ -6,7 +6,9 @@ one can be passed over for the one before.
 
 import json
 import os
+import re
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 
 KEPT = 2
 _NOTES = "notes"
+_NAME = re.compile("epoch-[0-9]{4,9}[.]npz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +74,17 @@ class Checkpoints:
         return self.folder / f"epoch-{epoch:04d}.npz"
 
     def _files(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch-*.npz"))
+        return sorted(file for file in self.folder.glob("epoch-*.npz") if _NAME.fullmatch(file.name))
 
 
 def _read(file: Path) -> State | None:
     """None where it is damaged; reading an array holds it against its CRC-32."""
     try:
-        with file.open("rb") as source, np.load(source, allow_pickle=False) as stored:
+        with (
+            warnings.catch_warnings(action="error"),  # such as of sizes that overflow
+            file.open("rb") as source,
+            np.load(source, allow_pickle=False) as stored,
+        ):
             notes = json.loads(stored[_NOTES].tobytes())
             arrays = {name.removeprefix("array/"): stored[name] for name in stored.files if name != _NOTES}
     except Exception:  # noqa: BLE001  a damaged zip archive raises nearly anything

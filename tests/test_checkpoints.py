@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -108,6 +109,24 @@ def test_a_checkpoint_with_pickled_objects_is_not_read(checkpoints):
     file = checkpoints.folder / "epoch-0001.npz"
     np.savez(file, notes=np.frombuffer(b"{}", np.uint8), **{"array/x": np.array([{"a": 1}], dtype=object)})
     assert checkpoints.load() == (None, [file])
+
+
+@pytest.mark.parametrize("name", ["epoch-.npz", "epoch-x.npz", "epoch-00²3.npz"])
+def test_a_file_of_another_name_is_no_checkpoint(checkpoints, name):
+    checkpoints.save(state(1))
+    (checkpoints.folder / "epoch-0001.npz").rename(checkpoints.folder / name)
+    assert checkpoints.load() == (None, [])
+
+
+def test_impossible_sizes_are_damage_without_a_warning(checkpoints):
+    checkpoints.save(state(1))
+    file = checkpoints.folder / "epoch-0001.npz"
+    head = b"{'descr': '|u1', 'fortran_order': True, 'shape': (-1, 1000000, 9223372036854775808, 1000000), }"
+    file.write_bytes(b"\x93NUMPY\x02\x00" + len(head).to_bytes(4, "little") + head)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        assert checkpoints.load() == (None, [file])
+    assert not [str(each.message) for each in warned]
 
 
 def test_removed_ones_are_gone_and_removing_again_is_no_fault(checkpoints):

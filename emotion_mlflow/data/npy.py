@@ -5,6 +5,7 @@ Nothing is unpickled, and no header's claim is believed before the file's own si
 
 import io
 import math
+import sys
 import tokenize
 from functools import lru_cache
 from pathlib import Path
@@ -45,8 +46,10 @@ def parse_npy(content: bytes, *, where: object) -> np.ndarray:
             f"an npy file with the {claimed} bytes its header claims", got=len(content) - start, where=where
         )
     if claimed == 0:
-        return np.zeros(shape if dtype.itemsize else (), dtype="f8" if dtype.itemsize else "<U1")
+        return _empty(shape, dtype, where)
     flat = np.frombuffer(content, dtype=dtype, offset=start)
+    if dtype.kind == "U" and (flat.view(dtype.str[0] + "u4") > sys.maxunicode).any():
+        raise DataError("an npy file of numbers or text", got="bytes that are no text", where=where)
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
@@ -88,11 +91,20 @@ def npy_header(shape: tuple[int, ...], dtype: DTypeLike) -> bytes:
     return header.getvalue()
 
 
+def _empty(shape: tuple[int, ...], dtype: np.dtype, where: object) -> np.ndarray:
+    if dtype.itemsize == 0:
+        return np.zeros((), "<U1")
+    try:
+        return np.zeros(shape)
+    except ValueError as error:
+        raise DataError("an npy file of numbers or text", got="a shape too large for any array", where=where) from error
+
+
 def _item(array: np.ndarray, path: str) -> object:
     try:
         value = array[0].item()
         return value.decode("ascii") if isinstance(value, bytes) else value
-    except (ValueError, SystemError) as error:  # text that is not Unicode
+    except ValueError as error:  # bytes that are not ASCII
         raise DataError("a label", got="bytes that are no text", where=path) from error
 
 

@@ -43,6 +43,7 @@ def read_columns(path: Path, known: Collection[str]) -> tuple[list[str], list[li
     text = [name for name in names if _is_text(schema.field(name).type)]
     try:
         table = _open(path, text).read(columns=names)
+        table.validate(full=True)  # else a damaged dictionary's places may lie outside it
         cells = [_cells(table[name], path) for name in names]
     except (pa.ArrowException, OSError, *UNREADABLE) as error:
         raise DataError("a readable Parquet table", got=error, where=path) from error

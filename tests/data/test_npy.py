@@ -85,6 +85,8 @@ def test_nothing_is_unpickled(tmp_path):
         (with_shape("(2,)", descr="|O", data=b"\0" * 16), "Python objects"),
         (with_shape("(-1,)"), "another header"),
         (with_shape("(True,)", data=b"\0" * 8), "another header"),
+        (with_shape("(0, 9223372036854775808)"), "a shape too large"),
+        (with_shape("(0, 4294967296, 4294967296)"), "a shape too large"),
     ],
 )
 def test_a_damaged_file_says_what_is_wrong(content, words):
@@ -92,8 +94,18 @@ def test_a_damaged_file_says_what_is_wrong(content, words):
         parse_npy(content, where="a.npy")
 
 
-def test_text_that_is_no_unicode_is_refused(tmp_path):
-    (tmp_path / "a.npy").write_bytes(with_shape("()", descr="<U1", data=b"\xff\xff\xff\xff"))
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("<U1", b"\xff\xff\xff\xff"),
+        ("<U1", b"\x00\x00\x11\x00"),
+        (">U1", b"\x00\x11\x00\x00"),
+        ("<U2", b"a\0\0\0\x00\x00\x11\x00"),
+        ("|S1", b"\xff"),
+    ],
+)
+def test_text_that_is_no_unicode_is_refused(tmp_path, kind, data):
+    (tmp_path / "a.npy").write_bytes(with_shape("()", descr=kind, data=data))
     with pytest.raises(DataError, match="bytes that are no text"):
         read_label(str(tmp_path / "a.npy"))
 

@@ -50,6 +50,21 @@ def test_lists_of_text_are_refused(tmp_path):
         read_columns(written(tmp_path, {"landmarks": pa.array([["1", "2"]])}), KNOWN)
 
 
+def test_places_outside_a_damaged_dictionary_are_refused(tmp_path):
+    file = tmp_path / "faces.parquet"
+    pq.write_table(pa.table({"path": ["a.png", "b.png", "b.png"]}), file, compression="none")
+    whole, refused = file.read_bytes(), 0
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    for place in range(footer):  # in the footer some bits make Arrow abort
+        for bit in range(8):
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            try:
+                read_columns(file, KNOWN)
+            except DataError:
+                refused += 1
+    assert refused > footer
+
+
 def test_a_column_twice_is_refused(tmp_path):
     file = written(tmp_path, [pa.array(["a"]), pa.array(["b"])], ["path", "path"])
     with pytest.raises(DataError, match="expected one column path; got two"):
