@@ -6,7 +6,6 @@ comparison/. Needs Chromium and its driver (`make engine`).
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 
 import click
 
+from benchmarks.chromium import chromium
 from benchmarks.figures import ROOT
 from benchmarks.postgres import free_port
 from emotion_mlflow.data.sets import DEMO
@@ -47,16 +47,16 @@ for (const each of document.querySelectorAll("div, span"))
 def main(store: Path | None) -> None:
     """Draws docs/images/report.png and docs/images/mlflow_ui.png."""
     with tempfile.TemporaryDirectory(prefix="emotion-mlflow-pictures-") as scratch:
-        folder = store or Path(scratch)
+        folder, profile = store or Path(scratch), Path(scratch, "profile")
         if store is None:
             subprocess.run([sys.executable, "-m", "emotion_mlflow", "demo"], cwd=folder, check=True)
         else:
             require_drawn(_sets(folder))
         IMAGES.mkdir(parents=True, exist_ok=True)
-        with _browser(900) as browser:
+        with chromium(profile, width=WIDTH, height=900) as browser:
             browser.get((folder / "comparison" / "report.html").resolve().as_uri())
             _shoot(browser, NAMES[0])
-        with _ui(folder) as address, _browser(860) as browser:
+        with _ui(folder) as address, chromium(profile, width=WIDTH, height=860) as browser:
             page = f"{address}/#/experiments/1/runs/{_first_training(folder)}"
             browser.get(f"{page}/artifacts/figures/learning_curves.png")
             _wait_for(browser, "reliability_diagram.png")
@@ -78,24 +78,6 @@ def _sets(folder: Path) -> list[str]:
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     runs = client.search_runs([each.experiment_id for each in client.search_experiments()])
     return [run.data.params["config/data.data"] for run in runs if "config/data.data" in run.data.params]
-
-
-@contextlib.contextmanager
-def _browser(height: int) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = shutil.which("chromium") or "chromium"
-    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
-        options.add_argument(flag)
-    options.add_argument(f"--window-size={WIDTH},{height}")
-    browser = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver") or "chromedriver"))
-    try:
-        yield browser
-    finally:
-        browser.quit()
 
 
 def _shoot(browser: Any, name: str) -> None:

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.chromium import absent as chromium_absent
+from benchmarks.chromium import chromium
 from benchmarks.postgres import free_port, postgres, programs
 from benchmarks.proxy import counting_proxy
 from emotion_mlflow.tracking.environment import without_mlflow
@@ -36,6 +38,34 @@ def shared() -> Path:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A working directory of its own; MLflow's settings, which a job changes, are afterwards as they were."""
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.setenv(name, "")  # so that monkeypatch takes away what the job sets
+        monkeypatch.delenv(name)
+    before = mlflow.get_tracking_uri()
+    yield tmp_path
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="session")
+def open_browser(tmp_path_factory) -> Callable[..., Any]:
+    """Opens a Chromium that knows nothing of the ones before."""
+    if reason := chromium_absent():
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    def open_one(*, width: int = 1500, height: int = 1000) -> Any:
+        return chromium(tmp_path_factory.mktemp("profile"), width=width, height=height)
+
+    return open_one
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,10 @@
 """The comparison's page in a real Chromium: quiet, alone with itself, accessible, sortable, printable."""
 
 import importlib.util
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -19,16 +14,6 @@ from emotion_mlflow.report.files import write_report
 
 pytestmark = pytest.mark.browser
 
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1280,900",
-)
 EVIL = ('<img src=x onerror="document.title=1">', '"><script>document.title=2</script>')
 RULES = "return axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)"
 
@@ -43,21 +28,9 @@ def make(*arguments, **changed):
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
-    if None in programs:
-        reason = "no chromium and chromedriver on the PATH: `make engine` installs them"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    options = Options()
-    options.binary_location = programs[0]
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in [*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(programs[1]))
-    yield driver
-    driver.quit()
+def browser(open_browser):
+    with open_browser(width=1280, height=900) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")

@@ -1,49 +1,20 @@
 """MLflow's own pages in a real Chromium: a run's metrics, and its figures in the artifact view."""
 
 import json
-import os
-import shutil
 import time
 
 import pytest
 from mlflow.entities import Param
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.browser
 
-QUIET = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1500,1000",
-)
-
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
-    if None in programs:
-        reason = "no chromium and chromedriver on the PATH: `make engine` installs them"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    options = Options()
-    options.binary_location = programs[0]
-    for flag in [*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(programs[1]))
-    driver.set_page_load_timeout(120)
-    yield driver
-    driver.quit()
+def browser(open_browser):
+    with open_browser() as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -39,12 +39,6 @@ def missing(reason):
 
 
 @pytest.fixture(scope="session")
-def cannot():
-    """Skips with a reason."""
-    return missing
-
-
-@pytest.fixture(scope="session")
 def docker_host(tmp_path_factory):
     """The address of an engine: one that answers, else an own one, which is stopped at the end."""
     try:

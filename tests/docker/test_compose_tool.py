@@ -15,11 +15,11 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
-def tool(up, port, cannot):
+def tool(up, port):
     """Runs docker-compose on compose.yaml under a name and a port of its own."""
     program = shutil.which("docker-compose")
     if not program:
-        cannot("no docker-compose (`make engine`)")
+        pytest.skip("no docker-compose (`make engine`)")
     name = f"{up.name}-compose"
     extra = {"STACK_PORT": str(port()), "STACK_SECRETS": str(up.folder / "secrets")}
     if os.geteuid():

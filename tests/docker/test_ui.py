@@ -1,35 +1,20 @@
 """MLflow's pages of the stack in a real Chromium, with and without the password."""
 
 import json
-import shutil
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 pytestmark = pytest.mark.docker
 
-QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1500,1000")
-QUIET += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-
 
 @pytest.fixture
-def browser(tmp_path, cannot):
-    programs = [shutil.which("chromium"), shutil.which("chromedriver")]
-    if None in programs:
-        cannot("no chromium and chromedriver on the PATH: `make engine` installs them")
-    options = Options()
-    options.binary_location = programs[0]
-    for flag in [*QUIET, f"--user-data-dir={tmp_path / 'profile'}"]:
-        options.add_argument(flag)
-    driver = webdriver.Chrome(options=options, service=Service(programs[1]))
-    driver.set_page_load_timeout(120)
-    yield driver
-    driver.save_screenshot(str(tmp_path / "page.png"))
-    driver.quit()
+def browser(open_browser, tmp_path):
+    """Knows no password of the test before."""
+    with open_browser() as driver:
+        yield driver
+        driver.save_screenshot(str(tmp_path / "page.png"))
 
 
 def test_with_the_password_the_page_shows_the_run(browser, up, trained_there):

@@ -10,18 +10,6 @@ from emotion_mlflow.jobs.request import TrainRequest
 from emotion_mlflow.scale.cells import Axes, identify, plan
 
 
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """A working directory of its own; MLflow's settings, which a job changes, are afterwards as they were."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.setenv(name, "")  # so that monkeypatch takes away what the job sets
-        monkeypatch.delenv(name)
-    before = mlflow.get_tracking_uri()
-    yield tmp_path
-    mlflow.set_tracking_uri(before)
-
-
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory):
     """A store with its tables made, which takes seconds, and nothing in them."""

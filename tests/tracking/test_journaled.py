@@ -17,7 +17,7 @@ from benchmarks.campaign_outage import Server
 from emotion_mlflow.errors import DataError, Stopped, TrackingError
 from emotion_mlflow.tracking import journaled, syncing
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("here")]
 
 MODEL = """
 import mlflow
@@ -49,18 +49,6 @@ def own_server(request, tmp_path):
     server.start()
     yield server
     server.stop()
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A working directory of its own; MLflow's settings are afterwards as they were."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.setenv(name, "")
-        monkeypatch.delenv(name)
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture

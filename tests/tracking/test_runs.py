@@ -15,24 +15,13 @@ from emotion_mlflow.jobs.promotion_request import Place
 from emotion_mlflow.jobs.request import EvaluateRequest, TrainRequest
 from emotion_mlflow.tracking import journaled, runs
 
-pytestmark = pytest.mark.slow  # MLflow's import and a new database take seconds
+# MLflow's import and a new database take seconds
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("here")]
 
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory):
     return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """A working directory of its own; MLflow's settings are afterwards as they were."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
-        monkeypatch.setenv(name, "")  # so that monkeypatch takes away what is set meanwhile
-        monkeypatch.delenv(name)
-    before = mlflow.get_tracking_uri()
-    yield
-    mlflow.set_tracking_uri(before)
 
 
 def ended(uri, error=None):
