@@ -12,8 +12,6 @@ STAMP := $(VENV)/.installed
 # An own uv on the PATH is used; without one, venv and pip do the same more slowly.
 UV := $(shell command -v uv 2>/dev/null)
 PYTHON ?=
-# Slow last: its closing line is then always one of tests that ran, whatever this machine lacks.
-TIERS := server browser docker slow
 UNMARKED := not server and not browser and not docker and not slow
 
 help: ## List the targets.
@@ -60,16 +58,15 @@ check: install ## Lint, types and the unmarked tests (a minute).
 	$(BIN)/pytest -n 2 -m "$(UNMARKED)"
 
 test: check ## check, and every other tier of tests that this machine can run; skips say why.
-	@failed=; \
-	for tier in $(TIERS); do \
-	  echo "tier $$tier:"; started=$$SECONDS; code=0; \
-	  if [ "$$tier" = slow ]; then workers="-n 2 --dist loadfile"; else workers=; fi; \
-	  $(BIN)/pytest -m "$$tier" --durations=5 $$workers || code=$$?; \
-	  if [ $$code = 5 ]; then echo "tier $$tier has no test yet"; \
-	  elif [ $$code != 0 ]; then failed="$$failed $$tier"; fi; \
-	  echo "tier $$tier: $$((SECONDS - started)) s"; \
-	done; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+	@echo "tiers server and docker, at once: each prints when it is done"; failed=0; \
+	$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target tier-server tier-docker || failed=1; \
+	$(MAKE) --no-print-directory --keep-going tier-browser tier-slow || failed=1; \
+	exit $$failed
+
+tier-%: install
+	@echo "tier $*:"; started=$$SECONDS; code=0; \
+	$(BIN)/pytest -m $* --durations=5 $(if $(filter slow,$*),-n 2 --dist loadfile) || code=$$?; \
+	echo "tier $*: $$((SECONDS - started)) s"; exit $$code
 
 engine: ## Install the system packages the browser, server and docker tests need (root on Debian; the only target that does).
 	@missing=; \

@@ -34,7 +34,7 @@ def show_command(cache_dir: str, as_json: bool) -> None:
 @_CACHE.decorate
 @json_option
 def clear_command(cache_dir: str, as_json: bool) -> None:
-    """Empty every cache; what a run needs is made again."""
+    """Empty every cache: faces and features are made again, a stopped training starts again at its first epoch."""
     from emotion_mlflow import cache
     from emotion_mlflow.cli import terminal
 

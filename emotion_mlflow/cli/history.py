@@ -51,5 +51,5 @@ def _show(found: Any) -> None:
         )
     console.print(table)
     if any(not move.gated for move in found.moves):
-        line = "moves that passed no gate were made outside promote and rollback (in the UI, say)"
+        line = "moves that passed no gate: made in the UI, say, or back to a version that never passed one"
         console.print(line, highlight=False, markup=False, soft_wrap=True)

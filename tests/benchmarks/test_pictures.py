@@ -34,7 +34,7 @@ def test_make_pictures_writes_every_one_of_them_from_the_demo_alone(tmp_path, mo
     monkeypatch.setattr(pictures, "_shoot", lambda browser, name: shot.append(name))
     monkeypatch.setattr(pictures, "_wait_for", lambda browser, text: None)
     monkeypatch.setattr(pictures, "_first_training", lambda folder: "run")
-    monkeypatch.setattr(pictures, "_browser", lambda height: NOTHING)
+    monkeypatch.setattr(pictures, "chromium", lambda profile, *, width, height: NOTHING)
     monkeypatch.setattr(pictures, "_ui", lambda folder: NOTHING)
     monkeypatch.setattr(pictures.time, "sleep", lambda seconds: None)
     monkeypatch.setattr(subprocess, "run", lambda command, **_: commands.append(command[1:]))

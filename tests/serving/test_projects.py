@@ -106,10 +106,6 @@ def assert_trained(client, run):
     assert client.get_model_version("emotion", "1").run_id == run.info.run_id
 
 
-def test_mlflow_run_in_the_active_environment(mlflow_run):
-    assert_trained(*mlflow_run(BIN, "--env-manager", "local"))
-
-
 def test_with_a_backbone_alone_the_demo_faces_are_learnt_as_auto_says(mlflow_project, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     quick = {"epochs": 1, "image_size": 32}  # all else is MLproject's default
