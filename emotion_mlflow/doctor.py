@@ -333,7 +333,7 @@ def _devices() -> Finding:
     wants = "100,000 faces want 15 GB of memory at 224 px, 3 GB at 96"
     if gpus:
         return _ok("devices", f"{detail}, GPU: {', '.join(gpus)}", wants)
-    advice = "--image-size 96 and --limit 3000 keep a training on a CPU short; --recipe probe learns in seconds once its features are there"
+    advice = "--image-size 96 and --limit 3000 keep a training on a CPU short; --recipe probe trains the heads alone"
     return _ok("devices", f"{detail}, no GPU", f"{advice}; {wants}")
 
 
