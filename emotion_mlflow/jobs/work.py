@@ -305,8 +305,8 @@ def score_split(model: Any, manifest: Manifest, pixels: np.ndarray, *, split: st
 
 def reset(rng_seed: int, *, mixed_precision: bool = False) -> None:
     """From here on the same numbers for the same seed, on one machine and CPU bit for bit."""
+    keras.backend.clear_session()  # forgets the policy too
     keras.mixed_precision.set_global_policy("mixed_float16" if mixed_precision else "float32")
-    keras.backend.clear_session()
     keras.utils.set_random_seed(rng_seed)
     tf.config.experimental.enable_op_determinism()
 

@@ -64,6 +64,30 @@ def test_heads_killed_in_any_epoch_go_on_as_if_they_had_not_been(straight_fit, e
     assert same(parts.heads.get_weights(), weights)
 
 
+@pytest.fixture
+def afterwards_whole():
+    yield
+    start(make_config())
+
+
+@pytest.mark.usefixtures("afterwards_whole")
+def test_in_half_precision_weights_stay_whole_and_a_killed_training_goes_on_bit_for_bit(tmp_path):
+    from emotion_mlflow.checkpoints import Checkpoints
+
+    config = make_config(epochs=2, model={"train_backbone": True}, mixed_precision=True)
+    parts = start(config)
+    fit(config, parts, pixels(), pixels(seed=1))
+    assert {layer.compute_dtype for layer in parts.trunk.network.layers if layer.trainable_weights} == {"float16"}
+    assert {layer.compute_dtype for layer in parts.heads.layers if layer.weights} == {"float32"}
+    assert {str(weight.dtype) for weight in parts.whole.trainable_weights} == {"float32"}
+
+    with pytest.raises(Killed):
+        fit(config, start(config), pixels(), pixels(seed=1), sink=Killer((2, 1)), checkpoints=Checkpoints(tmp_path))
+    again = start(config)
+    fit(config, again, pixels(), pixels(seed=1), start=Checkpoints(tmp_path).load()[0])
+    assert same(again.whole.get_weights(), parts.whole.get_weights())
+
+
 def test_a_finished_training_that_is_started_again_trains_nothing_and_has_its_best_weights(tmp_path):
     from emotion_mlflow.checkpoints import Checkpoints
 

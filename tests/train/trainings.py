@@ -45,15 +45,11 @@ def make_config(*, augment=None, model=None, **training):
 
 def start(config, *, layout=IBUG_68):
     """A newly built network, the same one each time, as at the start of a process."""
-    import keras
-    import tensorflow as tf
-
+    from emotion_mlflow.jobs.work import reset
     from emotion_mlflow.models.build import Parts, build
     from emotion_mlflow.models.heads import build_heads
 
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(config.training.rng_seed)
-    tf.config.experimental.enable_op_determinism()
+    reset(config.training.rng_seed, mixed_precision=config.training.mixed_precision)
     means = {"mean_shape": np.full(layout.width, 0.5), "mean_affect": (0.0, 0.0)}
     if config.model.train_backbone:
         return build(config.model, **means)
