@@ -74,8 +74,14 @@ class Journal:
             self._lock = _locked(folder / "lock")
         except OSError as error:
             raise _no_room(error, folder) from None
-        self.entries, self.damaged, self.torn = _read(folder / "entries")
-        marks, _, _ = _read(folder / "sent")  # a lost mark costs a question to the server
+        self.exists = (folder / "entries").is_file()
+        """Whether anything was ever written to it; nothing was, or it was all sent and removed, where it is new."""
+        try:
+            self.entries, self.damaged, self.torn = _read(folder / "entries")
+            marks, _, _ = _read(folder / "sent")  # a lost mark costs a question to the server
+        except OSError as error:
+            self._lock.close()
+            raise _no_room(error, folder) from None
         self.results: dict[int, Any] = {mark.number: mark.payload.get("result") for mark in marks}
         self.refused: dict[int, str] = {
             mark.number: str(mark.payload["refused"]) for mark in marks if mark.payload.get("refused")

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -287,3 +288,12 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_is_half_written(small_disk,
     while again.unsent:  # marks need room too: what cannot be marked is asked of the server later
         again.confirm(again.first_unsent(0).number)
     again.close()
+
+
+def test_a_journal_that_cannot_be_read_is_told_and_let_go(folder, opening, monkeypatch):
+    opening(folder).close()
+    with monkeypatch.context() as patched:
+        patched.setattr("emotion_mlflow.tracking.journal._read", mock.Mock(side_effect=PermissionError(13, "no")))
+        with pytest.raises(TrackingError, match="got Permission denied in "):
+            Journal(folder)
+    opening(folder)
