@@ -134,6 +134,12 @@ def test_a_name_that_no_container_can_bear_is_refused(no_engine, typed, name):
     assert (code, "expected a name of lower-case letters" in err) == (2, True)
 
 
+@pytest.mark.parametrize("timeout", ["nan", "inf", "-1"])
+def test_a_timeout_that_never_comes_is_refused(no_engine, typed, timeout):
+    code, _, err = typed("stack", "up", "--timeout", timeout, "--secrets", no_engine)
+    assert (code, f"expected a finite number from 0 on; got {timeout}" in err) == (2, True)
+
+
 def test_deleting_data_is_asked_about_first(no_engine):
     answered = CliRunner().invoke(command, ["down", "--volumes"], input="n\n")
     assert answered.exit_code == 1
