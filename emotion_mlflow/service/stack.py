@@ -30,7 +30,7 @@ class Place:
     def variables(self, environment: Mapping[str, str] | None = None) -> dict[str, str]:
         """What compose.yaml's `${...}` are filled with."""
         found = compose.variables(os.environ if environment is None else environment, self.file)
-        return {"STACK_USER": keys.owner()} | found | {"STACK_SECRETS": str(self.secrets)}
+        return found | {"STACK_USER": found.get("STACK_USER") or keys.owner(), "STACK_SECRETS": str(self.secrets)}
 
     def description(self) -> compose.Stack:
         """compose.yaml, read. Raises ConfigError, also for a part that the commands reach for and that is not there."""

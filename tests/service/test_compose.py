@@ -260,12 +260,26 @@ def test_each_service_gets_the_secrets_it_needs_and_no_other(shipped):
     }
 
 
-def test_another_port_is_also_the_one_that_clients_may_name():
-    server = compose.read(COMPOSE, {"STACK_PORT": "6001", "STACK_HOSTS": "tracking.example.org"}).service("server")
-    assert server.ports[0].outside == 6001
-    hosts = "localhost:6001,127.0.0.1:6001,server:5000,tracking.example.org"
-    assert server.environment["STACK_HOSTS"] == hosts
-    assert server.environment["STACK_ORIGINS"] == "http://localhost:6001,http://127.0.0.1:6001,"
+@pytest.mark.parametrize(
+    ("given", "hosts", "origins"),
+    [
+        ({"STACK_PORT": "6001"}, "localhost:6001,127.0.0.1:6001", "http://localhost:6001,http://127.0.0.1:6001"),
+        ({"STACK_BIND": "10.1.2.3"}, "10.1.2.3:5000", "http://10.1.2.3:5000"),
+        (
+            {"STACK_HOSTS": "a.example.org", "STACK_ORIGINS": "https://a.example.org"},
+            "a.example.org",
+            "https://a.example.org",
+        ),
+    ],
+    ids=["another port", "another address", "another name"],
+)
+def test_where_the_server_is_published_is_also_what_clients_may_name(given, hosts, origins):
+    server = compose.read(COMPOSE, given).service("server")
+    said = [set(server.environment[name].split(",")) for name in ("STACK_HOSTS", "STACK_ORIGINS")]
+    assert server.ports[0].outside == int(given.get("STACK_PORT", 5000))
+    assert said[0] >= {*hosts.split(","), "server:5000"}
+    assert said[1] >= set(origins.split(","))
+    assert not any(" " in one or "*" in one for each in said for one in each)
 
 
 @pytest.mark.parametrize("variable", ["STACK_DATABASE_IMAGE", "STACK_STORE_IMAGE", "STACK_SERVER_IMAGE"])

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import docker
 from emotion_mlflow.cli.stack import command
-from emotion_mlflow.service import stack
+from emotion_mlflow.service import keys, stack
 
 ROOT = Path(__file__).parents[2]
 
@@ -163,6 +163,12 @@ def test_a_client_s_lines_work_whatever_the_folder_is_called(tmp_path):
     script = "\n".join([*ready.client_lines(), 'printf %s "$MLFLOW_TRACKING_PASSWORD"'])
     done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("a-word", "")
+
+
+@pytest.mark.parametrize("given", [{}, {"STACK_USER": ""}])
+def test_the_containers_run_as_whoever_starts_them_where_nobody_is_named(given):
+    assert stack.Place().variables(given)["STACK_USER"] == keys.owner()
+    assert stack.Place().variables({"STACK_USER": "7:8"})["STACK_USER"] == "7:8"
 
 
 def test_two_stacks_have_two_folders_of_secrets():
