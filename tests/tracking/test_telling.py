@@ -4,7 +4,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from emotion_mlflow.errors import TrackingError, first_line, without_password
+from emotion_mlflow.errors import ModelError, TrackingError, first_line, without_password
 from emotion_mlflow.tracking import aliases, registry, runs, stored
 from emotion_mlflow.tracking.journaled import lasting
 
@@ -76,3 +76,10 @@ def test_what_mlflow_says_of_a_server_that_is_away_is_told_without_the_password(
     with pytest.raises(MlflowException, match="secret") as raised:
         mlflow.MlflowClient("http://user:secret@127.0.0.1:1").set_tag("r1", "a", "b")
     assert first_line(raised.value).startswith("API request to http://user@127.0.0.1:1/")
+
+
+def test_a_run_whose_ids_are_damaged_is_told(monkeypatch, tmp_path):
+    (tmp_path / "splits.json").write_text('{"test": [')
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda **named: str(tmp_path / "splits.json"))
+    with pytest.raises(ModelError, match=r"expected JSON in splits.json; got Expecting value.* in run r1"):
+        registry.split_ids("r1", "test")
