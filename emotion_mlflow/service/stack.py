@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.errors import ConfigError, StackError
 from emotion_mlflow.service import compose, containers, engine, keys
 from emotion_mlflow.service.containers import State
 from emotion_mlflow.service.engine import Say
@@ -149,6 +149,8 @@ def logs(place: Place, names: tuple[str, ...], *, tail: int, follow: bool) -> It
         for name in chosen:
             container = containers.find(client, place.name, name)
             if container is None:
+                if names:
+                    raise StackError(f"the service {name} (`stack up`)", got="none", where=place.name)
                 continue
             lines = container.logs(tail=tail, stream=True, follow=follow, timestamps=True)
             yield from (f"{name} | {line.decode(errors='replace').rstrip()}" for line in lines)

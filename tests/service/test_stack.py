@@ -123,6 +123,12 @@ def test_a_volume_in_use_is_told_in_one_line(engine_with, typed):
     assert err == "error: expected the Docker engine to do what was asked; got volume is in use - [8a1f]\n"
 
 
+def test_logs_of_a_service_that_is_not_there_are_no_silence(engine_with, typed):
+    engine_with(networks={}, volumes={})
+    code, out, err = typed("stack", "logs", "server", "--follow")
+    assert (code, out, err) == (2, "", "error: expected the service server (`stack up`); got none in emotion-mlflow\n")
+
+
 def test_logs_that_go_on_are_no_json(no_engine, typed):
     code, out, err = typed("stack", "logs", "server", "--follow", "--json")
     assert (code, "expected --follow or --json" in err, "error" in json.loads(out)) == (2, True, True)
