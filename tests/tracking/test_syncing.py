@@ -1,11 +1,12 @@
 """What `sync` and `reap` do with what they find, without a server; with one: test_journaled.py."""
 
+import shlex
 from types import SimpleNamespace
 
 import pytest
 
 from emotion_mlflow.errors import TrackingError
-from emotion_mlflow.tracking import syncing
+from emotion_mlflow.tracking import journaled, syncing
 from emotion_mlflow.tracking.journal import Journal
 
 
@@ -62,6 +63,14 @@ def test_a_journal_that_cannot_be_opened_does_not_hold_up_the_others(cache, sent
         ("a", "", True),
         ("b", "FINISHED", False),
     ]
+
+
+def test_the_command_that_sends_the_rest_can_be_typed_whatever_the_folder_is_called(tmp_path):
+    journal = Journal(tmp_path / "the cache" / "journal" / "r1")
+    left = journaled._left(SimpleNamespace(run_id="r1", unsent=2, journal=journal), "away")
+    journal.close()
+    words = shlex.split(left.partition("later: ")[2])
+    assert words == ["emotion-mlflow", "sync", "r1", "--cache-dir", str(tmp_path / "the cache")]
 
 
 class Far:
