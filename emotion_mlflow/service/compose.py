@@ -133,7 +133,14 @@ def variables(environment: Mapping[str, str], file: Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise ConfigError("text in UTF-8", got=error.reason, where=beside) from error
     pairs = (line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs} | dict(environment)
+    return {name.strip().removeprefix("export "): _unquoted(value.strip()) for name, _, value in pairs} | dict(
+        environment
+    )
+
+
+def _unquoted(value: str) -> str:
+    quoted = re.match(r"(['\"])(.*?)\1", value)
+    return quoted[2] if quoted else re.split(r"\s+#", value)[0]
 
 
 def seconds(text: str, where: str = "") -> float:
@@ -253,14 +260,15 @@ def _pair(text: str, where: str) -> tuple[str, str]:
 
 
 def _port(text: str, where: str) -> Port:
-    match = re.fullmatch(r"(.+):([0-9]{1,5}):([0-9]{1,5})", text)
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+):([0-9]{1,5}):([0-9]{1,5})", text)
     if not match:
-        raise ConfigError("a port with its address, as 127.0.0.1:5000:5000", got=told(text), where=where)
+        expected = "a port with its address, as 127.0.0.1:5000:5000 or [::1]:5000:5000"
+        raise ConfigError(expected, got=told(text), where=where)
     address, *ports = match.groups()
     for port in ports:
         if not 0 < int(port) < 65536:
             raise ConfigError("a port from 1 to 65535", got=port, where=where)
-    return Port(address=address, outside=int(ports[0]), inside=int(ports[1]))
+    return Port(address=address.strip("[]"), outside=int(ports[0]), inside=int(ports[1]))
 
 
 def _dependencies(keys: Any, where: str) -> tuple[str, ...]:

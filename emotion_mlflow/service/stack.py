@@ -117,7 +117,8 @@ def start(
 
 def _ready(place: Place, description: compose.Stack, seen: list[State], seconds: float) -> Ready:
     port = description.service("server").ports[0]
-    host = "127.0.0.1" if port.address in ("127.0.0.1", "0.0.0.0") else port.address  # noqa: S104  compared, not bound
+    host = "127.0.0.1" if port.address == "0.0.0.0" else port.address  # noqa: S104  compared, not bound
+    host = f"[{host}]" if ":" in host else host
     return Ready(
         uri=f"http://{host}:{port.outside}",
         user="admin",

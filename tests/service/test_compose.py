@@ -99,6 +99,7 @@ def test_a_top_key_that_would_be_dropped_is_refused(written):
     ("keys", "message"),
     [
         ({"ports": ["5000:5000"]}, "a port with its address"),
+        ({"ports": ["::1:5000:5000"]}, "a port with its address"),
         ({"ports": ["127.0.0.1:70000:5000"]}, "a port from 1 to 65535"),
         ({"volumes": ["./here:/there"]}, "a named volume"),
         ({"volumes": ["gone:/there"]}, "a volume the file declares"),
@@ -196,6 +197,18 @@ def test_the_file_env_beside_it_is_read_and_the_environment_wins(tmp_path):
         "STACK_PORT": "7000",
         "STACK_BIND": "10.1.2.3",
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=b # why", "b"), ("A=b#c", "b#c"), ("A='b # c' # why", "b # c"), ("export A=b", "b"),
+        ('A="b"', "b"), ("A=", ""), ("A= b ", "b"),
+    ],
+)  # fmt: skip
+def test_a_line_of_env_means_what_docker_compose_takes_it_for(tmp_path, line, value):
+    (tmp_path / ".env").write_text(f"{line}\n")
+    assert compose.variables({}, tmp_path / "compose.yaml") == {"A": value}
 
 
 def test_a_file_env_that_is_no_text_is_told_in_one_line(tmp_path):

@@ -177,6 +177,23 @@ def test_the_containers_run_as_whoever_starts_them_where_nobody_is_named(given):
     assert stack.Place().variables({"STACK_USER": "7:8"})["STACK_USER"] == "7:8"
 
 
+@pytest.mark.parametrize(
+    ("bind", "address", "uri"),
+    [
+        ("0.0.0.0", "0.0.0.0", "http://127.0.0.1:5000"),
+        ("10.1.2.3", "10.1.2.3", "http://10.1.2.3:5000"),
+        ("[::1]", "::1", "http://[::1]:5000"),
+    ],
+)
+def test_the_address_told_is_one_that_a_client_can_use(monkeypatch, tmp_path, bind, address, uri):
+    monkeypatch.setenv("STACK_BIND", bind)
+    place = stack.Place(secrets=tmp_path)
+    description = place.description()
+    assert description.service("server").ports[0].address == address
+    assert stack._ready(place, description, [], 1.0).uri == uri
+    assert f"{uri.removeprefix('http://')}," in description.service("server").environment["STACK_HOSTS"]
+
+
 def test_two_stacks_have_two_folders_of_secrets():
     assert stack.default_secrets("a") != stack.default_secrets("b")
 
