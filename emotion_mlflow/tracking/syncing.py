@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import mlflow
 
@@ -129,8 +128,7 @@ def _sync(journal: Journal, tracking_uri: str | None, here: str, tell: Callable[
 
 def _address(here: str, kept: str) -> str:
     """The journal's, with the password that the environment's has, if it is the same place; else the environment's."""
-    same = lasting(here) == kept and urlsplit(here).password
-    return here if same or not kept else kept
+    return here if lasting(here) == kept or not kept else kept
 
 
 def reap(*, tracking_uri: str | None, older_than: float, dry_run: bool) -> list[Reaped]:

@@ -73,6 +73,19 @@ def test_the_command_that_sends_the_rest_can_be_typed_whatever_the_folder_is_cal
     assert words == ["emotion-mlflow", "sync", "r1", "--cache-dir", str(tmp_path / "the cache")]
 
 
+@pytest.mark.parametrize(
+    ("here", "kept", "used"),
+    [
+        ("http://me:secret@host", "http://me@host", "http://me:secret@host"),
+        ("postgresql://me:sec/ret@host/db", "postgresql://me@host/db", "postgresql://me:sec/ret@host/db"),
+        ("http://me:secret@other", "http://me@host", "http://me@host"),
+        ("http://host", "", "http://host"),
+    ],
+)
+def test_the_password_comes_from_the_environment_where_the_place_is_the_same(here, kept, used):
+    assert syncing._address(here, kept) == used
+
+
 class Far:
     """A server whose runs have beaten long ago; what it lists is as old as it says."""
 
