@@ -173,13 +173,13 @@ def put_file(container: Any, source: Path, folder: str, *, user: int) -> str:
 
 
 @told()
-def run(container: Any, command: list[str], *, sink: Any = None, environment: dict[str, str] | None = None) -> bytes:
+def run(container: Any, command: list[str], *, sink: Any = None) -> bytes:
     """Runs a command in a container and gives its stdout, or writes that to `sink` as it comes.
 
     Raises StackError with the last line of its stderr if it fails, or if its output ended before it did.
     """
     api = container.client.api
-    made = api.exec_create(container.id, command, environment=environment or {})
+    made = api.exec_create(container.id, command)
     kept, errors = io.BytesIO(), bytearray()
     for out, complaint in api.exec_start(made["Id"], stream=True, demux=True):
         (sink or kept).write(out or b"")

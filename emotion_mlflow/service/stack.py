@@ -3,7 +3,7 @@
 import os
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,9 @@ class Place:
     secrets: Path = field(default_factory=lambda: default_secrets(NAME))
     wheels: Path | None = None
 
-    def variables(self, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """What compose.yaml's `${...}` are filled with."""
-        found = compose.variables(os.environ if environment is None else environment, self.file)
+        found = compose.variables(os.environ, self.file)
         return found | {"STACK_USER": found.get("STACK_USER") or keys.owner(), "STACK_SECRETS": str(self.secrets)}
 
     def description(self) -> compose.Stack:

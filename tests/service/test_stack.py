@@ -171,10 +171,10 @@ def test_a_client_s_lines_work_whatever_the_folder_is_called(tmp_path):
     assert (done.stdout, done.stderr) == ("a-word", "")
 
 
-@pytest.mark.parametrize("given", [{}, {"STACK_USER": ""}])
-def test_the_containers_run_as_whoever_starts_them_where_nobody_is_named(given):
-    assert stack.Place().variables(given)["STACK_USER"] == keys.owner()
-    assert stack.Place().variables({"STACK_USER": "7:8"})["STACK_USER"] == "7:8"
+@pytest.mark.parametrize(("given", "user"), [("", keys.owner()), ("7:8", "7:8")])
+def test_the_containers_run_as_whoever_starts_them_where_nobody_is_named(monkeypatch, given, user):
+    monkeypatch.setenv("STACK_USER", given)
+    assert stack.Place().variables()["STACK_USER"] == user
 
 
 @pytest.mark.parametrize(
