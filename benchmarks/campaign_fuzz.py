@@ -175,6 +175,10 @@ def main(
     if only and folder:
         click.echo(json.dumps(asdict(fire(readers()[only], inputs=inputs, seed=seed, folder=folder, faults=faults))))
         return
+    if unknown := set(names) - set(readers()):
+        raise click.BadParameter(
+            f"{', '.join(sorted(unknown))} is none of {', '.join(readers())}", param_hint="--reader"
+        )
     begun = time.perf_counter()
     tallies = run(inputs=inputs, names=names or list(readers()), seed=seed, show=click.echo, faults=faults)
     click.echo(f"{time.perf_counter() - begun:.0f} s")

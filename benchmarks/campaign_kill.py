@@ -26,6 +26,8 @@ KINDS = {
     "pixels": [*SMALL, "--recipe", "improved", "--epochs", "5"],
     "features": [*SMALL, "--recipe", "probe", "--epochs", "12"],
 }
+LONGEST = 1800
+"""Seconds that a training may take."""
 TAKES_TIME = ("seconds", "memory", "system/", "images_per_second", "latency", "validation_seconds")
 """Parts of the names of figures that no two runs share."""
 
@@ -48,11 +50,8 @@ class Fate:
 def undisturbed(kind: str, folder: Path) -> tuple[str, float]:
     """(run id, seconds) of a training that nobody touched, in a store of its own below `folder`."""
     started = time.perf_counter()
-    done = _start(kind, folder / "whole", folder / "cache")
-    out, err = done.communicate()
-    if done.returncode:
-        raise click.ClickException(f"the undisturbed training failed: {err[-500:]}")
-    return str(json.loads(out)["run_id"]), time.perf_counter() - started
+    told = answer(_start(kind, folder / "whole", folder / "cache"))
+    return str(told["run_id"]), time.perf_counter() - started
 
 
 def killed(
@@ -74,10 +73,20 @@ def killed(
                 run_id = run_id or _only_run(place)
                 fate.before_the_run += not run_id
                 continue
-        out, err = process.communicate()
-        if process.returncode:
-            raise click.ClickException(f"the resumed training failed: {err[-800:]}")
-        return str(json.loads(out)["run_id"]), fate
+        return str(answer(process)["run_id"]), fate
+
+
+def answer(process: "subprocess.Popen[str]") -> dict[str, Any]:
+    """What the training printed."""
+    try:
+        out, err = process.communicate(timeout=LONGEST)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise click.ClickException(f"a training had not ended after {LONGEST} s") from None
+    if process.returncode:
+        raise click.ClickException(f"a training ended with {process.returncode}: {out[-300:]} {err[-800:]}")
+    told: dict[str, Any] = json.loads(out)
+    return told
 
 
 def differences(folder: Path, whole: str, name: str, run_id: str) -> list[str]:

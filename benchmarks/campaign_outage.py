@@ -21,7 +21,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.campaign_kill import takes_time
+from benchmarks.campaign_kill import LONGEST, answer, takes_time
 from benchmarks.postgres import Postgres, free_port, postgres
 from emotion_mlflow.tracking.environment import without_mlflow
 
@@ -29,8 +29,6 @@ SMALL = ["--backbone", "mobilenetv3small", "--weights", "none", "--image-size", 
 SMALL += ["--data", "demo", "--limit", "32", "--epochs", "3"]
 TIMED_FILES = ("python_env.yaml", "MLmodel", "network.keras")
 """Files with times, ids or packing dates in them; of these only the presence is compared (the weights are, apart)."""
-_LONGEST = 1800
-"""Seconds that a training may take."""
 TAGS_OF_A_MOMENT = ("heartbeat", "mlflow.source.git.commit")
 
 
@@ -219,19 +217,6 @@ def start(server: Server, flags: list[str], folder: Path, *, sync_wait: int = 30
     )
 
 
-def answer(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """What the training printed."""
-    try:
-        out, err = process.communicate(timeout=_LONGEST)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise click.ClickException(f"a training had not ended after {_LONGEST} s") from None
-    if process.returncode:
-        raise click.ClickException(f"a training ended with {process.returncode}: {out[-300:]} {err[-800:]}")
-    told: dict[str, Any] = json.loads(out)
-    return told
-
-
 def run(
     *,
     outages: int,
@@ -320,7 +305,8 @@ def _sent(journals: Path) -> int:
 
 
 def _wait_for(process: "subprocess.Popen[str]", reached: Callable[[], bool]) -> None:
-    while process.poll() is None and not reached():
+    until = time.monotonic() + LONGEST
+    while process.poll() is None and not reached() and time.monotonic() < until:
         time.sleep(0.02)
 
 

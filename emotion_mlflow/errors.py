@@ -34,7 +34,9 @@ def printable(text: str) -> str:
 
 def without_password(text: str) -> str:
     """The text with the password of every address in it left out: `https://user@host`."""
-    return re.sub(r"(://[^/:@\s]*):[^/\s]*@", r"\1@", text)
+    text = re.sub(r"(://[^/:@\s]*):[^/\s]*@", r"\1@", text)
+    # SQLAlchemy takes a / in a password as it is.
+    return re.sub(r"(\b(?:postgresql|mysql|mariadb|mssql|oracle)[\w+]*://[^/:@\s]*):[^\s@]*@", r"\1@", text)
 
 
 _LONGEST = 1000  # characters of what came, or of where
@@ -85,6 +87,6 @@ class Stopped(BaseException):
 
 
 def first_line(error: BaseException, *, longest: int = 200) -> str:
-    """What went wrong, in one line: what other libraries say goes on for pages."""
+    """What went wrong, in one line and without passwords: other libraries go on for pages and name whole addresses."""
     text = str(error) if isinstance(error, EmotionError) else (str(error).splitlines() or [""])[0]
-    return text[:longest] or type(error).__name__
+    return without_password(text)[:longest] or type(error).__name__

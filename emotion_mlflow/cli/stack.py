@@ -1,6 +1,7 @@
 """`emotion-mlflow stack up | status | logs | backup | restore | down`: the shared tracking server of docker/."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def up_command(rebuild: bool, wheels: str, timeout: float, as_json: bool, **plac
     """
     from emotion_mlflow.service import stack
 
-    ready = stack.up(_place(wheels=wheels, **place), say=_say, rebuild=rebuild, patience=timeout)
+    ready = stack.up(_place(wheels=wheels, **place), say=_say, rebuild=rebuild, patience=_patience(timeout))
     if as_json:
         _show(
             {
@@ -135,7 +136,7 @@ def restore_command(folder: Path, timeout: float, as_json: bool, **place: str) -
     """
     from emotion_mlflow.service import backup
 
-    done = backup.restore(_place(**place), folder, say=_say, patience=timeout)
+    done = backup.restore(_place(**place), folder, say=_say, patience=_patience(timeout))
     if as_json:
         _show(done)
     else:
@@ -173,6 +174,14 @@ def _place(*, name: str, file: str, secrets: str, wheels: str = "") -> Any:
         secrets=in_full(secrets, "--secrets") if secrets else stack.default_secrets(name),
         wheels=in_full(wheels, "--wheels") if wheels else None,
     )
+
+
+def _patience(timeout: float) -> float:
+    from emotion_mlflow.errors import ConfigError
+
+    if not 0 <= timeout < math.inf:
+        raise ConfigError("a finite number from 0 on", got=timeout, where="--timeout")
+    return timeout
 
 
 def _say(line: str) -> None:

@@ -227,11 +227,13 @@ def restore(place: Place, folder: Path, *, say: Say, patience: float = PATIENCE_
     parts = _Parts(place)
     _must_be_empty(parts)
     _must_fit(parts, manifest)
-    say("storing the artifacts")
-    parts.artifacts("restore", parts.handed("server", "scratch", folder / ARTIFACTS))
-    _must_agree("artifacts", manifest["artifacts"], json.loads(parts.artifacts("digests")))
-    say("stopping the server")
-    parts.server.stop(timeout=int(parts.description.service("server").grace))
+    try:
+        say("storing the artifacts")
+        parts.artifacts("restore", parts.handed("server", "scratch", folder / ARTIFACTS))
+        _must_agree("artifacts", manifest["artifacts"], json.loads(parts.artifacts("digests")))
+    finally:
+        say("stopping the server")
+        parts.server.stop(timeout=int(parts.description.service("server").grace))
     for name in DATABASES:
         say(f"restoring the database {name}")
         _load(parts, name, folder / f"{name}.dump")

@@ -133,22 +133,29 @@ def variables(environment: Mapping[str, str], file: Path) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise ConfigError("text in UTF-8", got=error.reason, where=beside) from error
     pairs = (line.partition("=") for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs} | dict(environment)
+    return {name.strip().removeprefix("export "): _unquoted(value.strip()) for name, _, value in pairs} | dict(
+        environment
+    )
 
 
-def seconds(text: str) -> float:
+def _unquoted(value: str) -> str:
+    quoted = re.match(r"(['\"])(.*?)\1", value)
+    return quoted[2] if quoted else re.split(r"\s+#", value)[0]
+
+
+def seconds(text: str, where: str = "") -> float:
     """`1m30s` is 90. Raises ConfigError for what is no duration."""
     parts = _DURATION.findall(str(text))
     if "".join(f"{number}{unit}" for number, unit in parts) != str(text) or not parts:
-        raise ConfigError("a duration such as 30s or 1m30s", got=told(text))
+        raise ConfigError("a duration such as 30s or 1m30s", got=told(text), where=where)
     return sum(int(number) * _SECONDS[unit] for number, unit in parts)
 
 
-def size(text: str) -> int:
+def size(text: str, where: str = "") -> int:
     """`256m` is 268435456. Raises ConfigError for what is no size."""
     match = _SIZE.fullmatch(str(text))
     if not match:
-        raise ConfigError("a size such as 512m or 2g", got=told(text))
+        raise ConfigError("a size such as 512m or 2g", got=told(text), where=where)
     return int(match[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[match[2].lower()]
 
 
@@ -207,11 +214,11 @@ def _service(name: str, keys: Any, folder: Path) -> Service:
         ports=tuple(_port(text, where) for text in given.words("ports")),
         health=_health(keys.get("healthcheck"), where),
         depends_on=_dependencies(keys.get("depends_on", {}), where),
-        shm_size=size(keys.get("shm_size", "64m")),
-        memory=size(keys.get("mem_limit", "0")),
+        shm_size=size(keys.get("shm_size", "64m"), f"{where}: shm_size"),
+        memory=size(keys.get("mem_limit", "0"), f"{where}: mem_limit"),
         cpus=given.number("cpus", float, "0"),
         processes=given.number("pids_limit", int, "0"),
-        grace=seconds(keys.get("stop_grace_period", "10s")),
+        grace=seconds(keys.get("stop_grace_period", "10s"), f"{where}: stop_grace_period"),
     )
 
 
@@ -227,13 +234,14 @@ def _logging(keys: Any, where: str) -> Mapping[str, Any]:
 
 def _health(keys: Any, where: str) -> Health:
     allowed = frozenset(("test", "interval", "timeout", "retries", "start_period"))
-    given = Values(keys, allowed, f"{where}: healthcheck")
+    place = f"{where}: healthcheck"
+    given = Values(keys, allowed, place)
     return Health(
         test=given.words("test", least=1),
-        interval=seconds(given.text("interval")),
-        timeout=seconds(given.text("timeout")),
+        interval=seconds(given.text("interval"), place),
+        timeout=seconds(given.text("timeout"), place),
         retries=given.number("retries", int),
-        start_period=seconds(given.text("start_period", "0s")),
+        start_period=seconds(given.text("start_period", "0s"), place),
     )
 
 
@@ -252,14 +260,15 @@ def _pair(text: str, where: str) -> tuple[str, str]:
 
 
 def _port(text: str, where: str) -> Port:
-    match = re.fullmatch(r"(.+):([0-9]{1,5}):([0-9]{1,5})", text)
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+):([0-9]{1,5}):([0-9]{1,5})", text)
     if not match:
-        raise ConfigError("a port with its address, as 127.0.0.1:5000:5000", got=told(text), where=where)
+        expected = "a port with its address, as 127.0.0.1:5000:5000 or [::1]:5000:5000"
+        raise ConfigError(expected, got=told(text), where=where)
     address, *ports = match.groups()
     for port in ports:
         if not 0 < int(port) < 65536:
             raise ConfigError("a port from 1 to 65535", got=port, where=where)
-    return Port(address=address, outside=int(ports[0]), inside=int(ports[1]))
+    return Port(address=address.strip("[]"), outside=int(ports[0]), inside=int(ports[1]))
 
 
 def _dependencies(keys: Any, where: str) -> tuple[str, ...]:

@@ -169,8 +169,12 @@ def _create(client: Any, stack: str, service: Service, given: Mapping[str, Any])
     container = client.containers.create(
         network=f"{stack}_{first}", networking_config={f"{stack}_{first}": endpoint}, **given
     )
-    for network in others:
-        client.networks.get(f"{stack}_{network}").connect(container, aliases=[service.name])
+    try:
+        for network in others:
+            client.networks.get(f"{stack}_{network}").connect(container, aliases=[service.name])
+    except BaseException:  # a stop too: half connected it would be taken for whole the next time
+        container.remove(force=True)
+        raise
     return container
 
 
@@ -209,14 +213,17 @@ def state_of(container: Any, service: str) -> State:
 def wait_until_well(
     container: Any, service: str, *, until: float, clock: Callable[[], float] = time.monotonic
 ) -> State:
-    """The service, healthy. Raises StackError when it is not by `until`, or gave up before."""
-    before = state_of(container, service).restarts
+    """The service, healthy. Raises StackError when it is not by `until`, or gave up before.
+
+    One that is unhealthy at first may owe it to another service, which has just come back: it is waited for.
+    """
+    before = state_of(container, service)
     while True:
         seen = state_of(container, service)
         if seen.well:
             return seen
-        again = seen.restarts - before
-        gave_up = seen.state in ("exited", "dead") or seen.health == "unhealthy" or again > RESTARTS
+        sickened = seen.health == "unhealthy" != before.health
+        gave_up = sickened or seen.state in ("exited", "dead") or seen.restarts - before.restarts > RESTARTS
         if gave_up or clock() > until:
             raise StackError(f"a healthy {service}", got=_why(seen, container), where="`emotion-mlflow stack logs`")
         time.sleep(1 / LOOKS_PER_SECOND)

@@ -6,6 +6,7 @@ import os
 import socket
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,12 @@ from emotion_mlflow.errors import ConfigError, StackError, first_line
 from emotion_mlflow.service.compose import Build, Service
 
 Say = Callable[[str], None]
+ANSWER_SECONDS = 15
+"""How long an engine may take to say that it is there."""
+WORK_SECONDS = 600
+"""How long it may be silent while it works."""
+EXIT_SECONDS = 10
+"""How long a command may take to end once its output has."""
 NOT_SENT = frozenset(("__pycache__", ".git", ".venv", "secrets"))
 
 
@@ -40,13 +47,16 @@ def connect(address: str = "") -> Any:
     where = address or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if where.startswith("unix://"):
         _knock(where)
+    import requests
+
     import docker
 
     try:
-        client = docker.DockerClient(base_url=where, timeout=600)
+        client = docker.DockerClient(base_url=where, timeout=ANSWER_SECONDS)
         client.ping()
-    except docker.errors.DockerException as error:
+    except (docker.errors.DockerException, requests.RequestException, ValueError) as error:  # no port's number, say
         raise StackError("a Docker engine", got=first_line(error), where=where) from error
+    client.api.timeout = WORK_SECONDS
     return client
 
 
@@ -54,6 +64,7 @@ def _knock(where: str) -> None:
     # The SDK wraps all of these into one long text, and leaves its socket open.
     try:
         with socket.socket(socket.AF_UNIX) as door:
+            door.settimeout(ANSWER_SECONDS)
             door.connect(where.removeprefix("unix://"))
     except PermissionError as error:
         got = "permission denied (join the group docker and log in again, or use rootless Docker)"
@@ -162,21 +173,28 @@ def put_file(container: Any, source: Path, folder: str, *, user: int) -> str:
 
 
 @told()
-def run(container: Any, command: list[str], *, sink: Any = None, environment: dict[str, str] | None = None) -> bytes:
+def run(container: Any, command: list[str], *, sink: Any = None) -> bytes:
     """Runs a command in a container and gives its stdout, or writes that to `sink` as it comes.
 
-    Raises StackError with the last line of its stderr if it fails.
+    Raises StackError with the last line of its stderr if it fails, or if its output ended before it did.
     """
     api = container.client.api
-    made = api.exec_create(container.id, command, environment=environment or {})
+    made = api.exec_create(container.id, command)
     kept, errors = io.BytesIO(), bytearray()
     for out, complaint in api.exec_start(made["Id"], stream=True, demux=True):
         (sink or kept).write(out or b"")
         errors += complaint or b""
-    code = api.exec_inspect(made["Id"])["ExitCode"]
-    if code:
+    code = _exit_code(api, made["Id"])
+    if code != 0:
         lines = errors.decode(errors="replace").strip().splitlines() or ["nothing on stderr"]
-        raise StackError(
-            f"`{' '.join(command)[:80]}` to work", got=f"exit code {code}: {lines[-1][:300]}", where=container.name
-        )
+        ended = "no exit code" if code is None else f"exit code {code}"
+        raise StackError(f"`{' '.join(command)[:80]}` to work", got=f"{ended}: {lines[-1][:300]}", where=container.name)
     return kept.getvalue()
+
+
+def _exit_code(api: Any, command: str) -> int | None:
+    """None where the command has none yet: its output was cut off, or the engine is a moment behind it."""
+    until = time.monotonic() + EXIT_SECONDS
+    while (code := api.exec_inspect(command)["ExitCode"]) is None and time.monotonic() < until:
+        time.sleep(0.1)
+    return None if code is None else int(code)

@@ -70,8 +70,13 @@ def _store_users(key: Path) -> str:
 
 
 def _write(file: Path, text: str, user: str) -> None:
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-        out.write(text + "\n")
-    if not os.geteuid():
-        owner, _, group = user.partition(":")
-        os.chown(file, int(owner), int(group or owner))
+    opened = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(opened, "w") as out:
+            out.write(text + "\n")
+        if not os.geteuid():
+            owner, _, group = user.partition(":")
+            os.chown(file, int(owner), int(group or owner))
+    except BaseException:  # a full disk, a stop: half a secret would be taken for one
+        file.unlink()
+        raise

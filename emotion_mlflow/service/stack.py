@@ -3,12 +3,12 @@
 import os
 import shlex
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.errors import ConfigError, StackError
 from emotion_mlflow.service import compose, containers, engine, keys
 from emotion_mlflow.service.containers import State
 from emotion_mlflow.service.engine import Say
@@ -27,10 +27,10 @@ class Place:
     secrets: Path = field(default_factory=lambda: default_secrets(NAME))
     wheels: Path | None = None
 
-    def variables(self, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """What compose.yaml's `${...}` are filled with."""
-        found = compose.variables(os.environ if environment is None else environment, self.file)
-        return {"STACK_USER": keys.owner()} | found | {"STACK_SECRETS": str(self.secrets)}
+        found = compose.variables(os.environ, self.file)
+        return found | {"STACK_USER": found.get("STACK_USER") or keys.owner(), "STACK_SECRETS": str(self.secrets)}
 
     def description(self) -> compose.Stack:
         """compose.yaml, read. Raises ConfigError, also for a part that the commands reach for and that is not there."""
@@ -117,7 +117,8 @@ def start(
 
 def _ready(place: Place, description: compose.Stack, seen: list[State], seconds: float) -> Ready:
     port = description.service("server").ports[0]
-    host = "127.0.0.1" if port.address in ("127.0.0.1", "0.0.0.0") else port.address  # noqa: S104  compared, not bound
+    host = "127.0.0.1" if port.address == "0.0.0.0" else port.address  # noqa: S104  compared, not bound
+    host = f"[{host}]" if ":" in host else host
     return Ready(
         uri=f"http://{host}:{port.outside}",
         user="admin",
@@ -149,6 +150,8 @@ def logs(place: Place, names: tuple[str, ...], *, tail: int, follow: bool) -> It
         for name in chosen:
             container = containers.find(client, place.name, name)
             if container is None:
+                if names:
+                    raise StackError(f"the service {name} (`stack up`)", got="none", where=place.name)
                 continue
             lines = container.logs(tail=tail, stream=True, follow=follow, timestamps=True)
             yield from (f"{name} | {line.decode(errors='replace').rstrip()}" for line in lines)

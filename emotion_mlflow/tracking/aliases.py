@@ -23,7 +23,7 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.errors import ModelError, TrackingError, first_line
-from emotion_mlflow.tracking.runs import ONE_ATTEMPT, patient, told
+from emotion_mlflow.tracking.runs import ONE_ATTEMPT, PATIENCE, patient, told
 
 PROLONGED_AFTER = 1 / 4
 """Share of the lease after which its holder prolongs it."""
@@ -32,6 +32,9 @@ SAFE_SHARE = 1 / 3
 
 ONE_MOVE = {**ONE_ATTEMPT, "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 """A move is three requests: over before a lease of 60 s can have run out."""
+
+LAST_WORD = 10.0
+"""Seconds for a prolonging under way when its holder is done."""
 
 CHAIN = "promotion/"
 _PAGE = 100
@@ -97,7 +100,7 @@ class Lease:
 
     def give_back(self) -> None:
         """Frees it for the next one."""
-        with contextlib.suppress(MlflowException):  # it runs out by itself
+        with contextlib.suppress(MlflowException), patient(PATIENCE):  # it runs out by itself
             self._client.delete_experiment(self.experiment_id)
 
     @property
@@ -116,7 +119,7 @@ def holding(name: str, *, seconds: float) -> Iterator[Lease]:
         yield lease
     finally:
         done.set()
-        keeper.join()
+        keeper.join(LAST_WORD)  # a server that is away holds up nobody: what is prolonged late is refused
         lease.give_back()
 
 

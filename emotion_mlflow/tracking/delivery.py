@@ -215,17 +215,19 @@ class Delivery:
 
         First looks whether every file is there whole: a cut upload may have come to rest after the second one.
         """
+        short: list[str] = []
         if entry.payload["run_id"] == self.run_id:
             files = {file.path: file for one in self.journal.entries if one.kind == "files" for file in self._kept(one)}
             found: dict[str, int | None] = {}
             for parent in _parents(files):
                 found |= {item.path: item.file_size for item in self.client.list_artifacts(self.run_id, parent)}
             short = [path for path in files if found.get(path, -1) not in (None, files[path].size)]
-            for path in short:
+            again = [path for path in short if files[path].whole()]
+            for path in again:
                 self._upload(files[path])
-            if short:
-                raise Incomplete(short[0])  # looked at once more
-        lacking = self.journal.refused or self.journal.damaged
+            if again:
+                raise Incomplete(again[0])  # looked at once more
+        lacking = self.journal.refused or self.journal.damaged or short
         status = "FAILED" if lacking and entry.payload["status"] == "FINISHED" else str(entry.payload["status"])
         self.client.set_terminated(entry.payload["run_id"], status, entry.payload["time"])
         return status

@@ -74,8 +74,14 @@ class Journal:
             self._lock = _locked(folder / "lock")
         except OSError as error:
             raise _no_room(error, folder) from None
-        self.entries, self.damaged, self.torn = _read(folder / "entries")
-        marks, _, _ = _read(folder / "sent")  # a lost mark costs a question to the server
+        self.exists = (folder / "entries").is_file()
+        """Whether anything was ever written to it; nothing was, or it was all sent and removed, where it is new."""
+        try:
+            self.entries, self.damaged, self.torn = _read(folder / "entries")
+            marks, _, _ = _read(folder / "sent")  # a lost mark costs a question to the server
+        except OSError as error:
+            self._lock.close()
+            raise _no_room(error, folder) from None
         self.results: dict[int, Any] = {mark.number: mark.payload.get("result") for mark in marks}
         self.refused: dict[int, str] = {
             mark.number: str(mark.payload["refused"]) for mark in marks if mark.payload.get("refused")
@@ -91,21 +97,25 @@ class Journal:
         `files`: contents by artifact path; they are copied, so that the originals may go.
         """
         with self._changed:
-            number = self._next
-            place = self.folder / "files" / str(number)
+            number, count, file = self._next, len(self.entries), self.folder / "entries"
+            place, before = self.folder / "files" / str(number), _size(file)
             try:
                 kept = [_keep(place / name, content, name) for name, content in (files or {}).items()]
                 whole = dict(payload) | ({"files": kept} if files else {})
-                _append(self.folder / "entries", {"n": number, "kind": kind, "payload": whole})
-            except BaseException as error:  # a stop signal too: what is not whole was never written
+                entry = Entry(number=number, kind=kind, payload=whole)
+                _append(file, {"n": number, "kind": kind, "payload": whole})
+                self.entries.append(entry)
+                self._waiting.append(entry)
+                self._next = number + 1
+            except BaseException as error:  # a stop signal too, at any moment: what is not whole was never written
+                _cut(file, before)
+                del self.entries[count:]
+                self._waiting = deque(entry for entry in self._waiting if entry.number < number)
+                self._next = number
                 shutil.rmtree(place, ignore_errors=True)
                 if isinstance(error, OSError):
                     raise _no_room(error, self.folder) from None
                 raise
-            self._next += 1
-            entry = Entry(number=number, kind=kind, payload=whole)
-            self.entries.append(entry)
-            self._waiting.append(entry)
             self._changed.notify_all()
             return number
 
@@ -187,16 +197,24 @@ def _line(content: Mapping[str, Any]) -> bytes:
 
 def _append(file: Path, content: Mapping[str, Any]) -> None:
     """On the disk when it returns; the file is as before where it fails."""
-    before = file.stat().st_size if file.exists() else 0
+    before = _size(file)
     try:
         with file.open("ab") as target:
             target.write(_line(content))
             target.flush()
             os.fsync(target.fileno())
     except BaseException:  # a stop signal too
-        with contextlib.suppress(OSError):
-            os.truncate(file, before)
+        _cut(file, before)
         raise
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+def _cut(file: Path, size: int) -> None:
+    with contextlib.suppress(OSError):
+        os.truncate(file, size)
 
 
 def _read(file: Path) -> tuple[list[Entry], int, bool]:

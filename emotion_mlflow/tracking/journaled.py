@@ -5,6 +5,7 @@ The training only appends; it never waits for the server and never dies of it. U
 
 import contextlib
 import os
+import shlex
 import signal
 import threading
 import time
@@ -280,7 +281,7 @@ def _left(run: JournaledRun, error: str) -> str:
     why = f" ({error})" if error else ""
     return (
         f"{run.unsent} writes have not reached the tracking server{why}; nothing is lost, send them later: "
-        f"emotion-mlflow sync {run.run_id} --cache-dir {cache_dir}"
+        f"emotion-mlflow sync {run.run_id} --cache-dir {shlex.quote(str(cache_dir))}"
     )
 
 

@@ -172,9 +172,7 @@ def download(version: Version, folder: Path) -> tuple[Path, Path]:
     try:
         local = Path(mlflow.artifacts.download_artifacts(artifact_uri=version.uri, dst_path=str(folder)))
     except (MlflowException, OSError) as error:
-        raise ModelError(
-            "a version whose files are there", got=str(error).splitlines()[0][:200], where=version.uri
-        ) from None
+        raise ModelError("a version whose files are there", got=first_line(error), where=version.uri) from None
     network, card = local / "artifacts" / NETWORK_FILE, local / "artifacts" / CARD_FILE
     if not (network.is_file() and card.is_file()):
         raise ModelError(f"{NETWORK_FILE} and {CARD_FILE}", got="a model of another kind", where=version.uri)
@@ -195,9 +193,11 @@ def _read_run_json(run_id: str, name: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
+            loaded: dict[str, Any] = json.loads(Path(file).read_text())
         except (MlflowException, OSError):
             raise ModelError(f"a training run with {name}", got="none", where=f"run {run_id}") from None
-        loaded: dict[str, Any] = json.loads(Path(file).read_text())
+        except ValueError as error:
+            raise ModelError(f"JSON in {name}", got=first_line(error), where=f"run {run_id}") from None
     return loaded
 
 

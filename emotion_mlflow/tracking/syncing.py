@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import mlflow
 
@@ -66,27 +65,30 @@ def sync(cache_dir: Path, *, run_id: str, tracking_uri: str | None, tell: Callab
             raise ConfigError("a run with unsent writes", got=run_id, where=cache_dir / FOLDER)
     done = []
     for folder in folders:
+        unsent = 0
         try:
             journal = Journal(folder)
+            if not journal.exists:  # sent and removed by another process since it was listed
+                journal.remove()
+                continue
+            unsent = journal.unsent
+            done.append(_sync(journal, tracking_uri, here, tell))
         except JournalBusyError as error:
             if run_id:
                 raise
             tell(f"left alone: {error}")
-            continue
-        try:
-            done.append(_sync(journal, tracking_uri, here, tell))
         except TrackingError as error:
             if run_id:
                 raise
-            done.append(_not_sent(journal, str(error)))
+            done.append(_not_sent(folder.name, unsent, str(error)))
     return done
 
 
-def _not_sent(journal: Journal, problem: str) -> Synced:
+def _not_sent(run_id: str, unsent: int, problem: str) -> Synced:
     return Synced(
-        run_id=journal.folder.name,
+        run_id=run_id,
         sent=0,
-        unsent=journal.unsent,
+        unsent=unsent,
         status="",
         model_name=None,
         model_version=None,
@@ -126,26 +128,32 @@ def _sync(journal: Journal, tracking_uri: str | None, here: str, tell: Callable[
 
 def _address(here: str, kept: str) -> str:
     """The journal's, with the password that the environment's has, if it is the same place; else the environment's."""
-    same = lasting(here) == kept and urlsplit(here).password
-    return here if same or not kept else kept
+    return here if lasting(here) == kept or not kept else kept
 
 
 def reap(*, tracking_uri: str | None, older_than: float, dry_run: bool) -> list[Reaped]:
     """Marks KILLED what is RUNNING without a heartbeat for `older_than` seconds; only trainings of ours have one."""
     uri = connect(tracking_uri)
     client = mlflow.MlflowClient()
-    limit = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=older_than)
+    limit = time.time() - older_than
     found = []
     with told(uri):
         for run in _running(client):
-            beaten = _time(run.data.tags.get(HEARTBEAT_TAG, ""))
-            if beaten is None or beaten > limit:
+            beaten = _silent_since(run, limit)
+            # Asked once more: since the runs were listed it may have ended, or shown that it is alive.
+            if beaten is None or (not dry_run and _silent_since(client.get_run(run.info.run_id), limit) is None):
                 continue
             found.append(Reaped(run_id=run.info.run_id, name=run.info.run_name or "", heartbeat=beaten.isoformat()))
             if not dry_run:
                 client.set_tag(run.info.run_id, "reaped", now())
                 client.set_terminated(run.info.run_id, "KILLED", end_time=int(beaten.timestamp() * 1000))
     return found
+
+
+def _silent_since(run: Any, limit: float) -> datetime.datetime | None:
+    """The last heartbeat of a RUNNING run, if it was before the moment `limit`."""
+    beaten = _time(run.data.tags.get(HEARTBEAT_TAG, ""))
+    return beaten if run.info.status == "RUNNING" and beaten and beaten.timestamp() <= limit else None
 
 
 def _running(client: mlflow.MlflowClient) -> list[Any]:

@@ -1,6 +1,7 @@
 """The short form of `make campaign-fuzz`: 2,000 bad inputs, the same ones each time."""
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks import campaign_fuzz
 
@@ -18,6 +19,11 @@ KNOWN = campaign_fuzz.readers()
 def test_every_reader_is_tried_and_2000_inputs_in_all():
     assert set(INPUTS) == set(KNOWN) - {"checkpoints"}
     assert sum(INPUTS.values()) == 2000
+
+
+def test_a_reader_that_is_none_is_told_with_the_right_ones():
+    answered = CliRunner().invoke(campaign_fuzz.main, ["--reader", "journal"])
+    assert (answered.exit_code, "--reader: journal is none of pictures, " in answered.output) == (2, True)
 
 
 @pytest.mark.slow

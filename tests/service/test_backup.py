@@ -3,6 +3,7 @@ import io
 import json
 import sqlite3
 import tarfile
+from unittest import mock
 
 import pytest
 
@@ -195,6 +196,22 @@ def test_a_stack_that_cannot_read_the_backup_is_told_before_anything_is_written(
     with pytest.raises(StackError, match=message):
         backup.restore(Place(), folder, say=said.append)
     assert said == []
+
+
+def test_a_server_whose_artifacts_differ_is_left_stopped(running, folder, monkeypatch):
+    server = mock.Mock()
+    monkeypatch.setattr(backup, "_must_fit", lambda parts, manifest: None)
+    monkeypatch.setattr(Parts, "handed", lambda self, *where: "/scratch/artifacts.tar")
+    plain = Parts.artifacts
+
+    def artifacts(self, *arguments, **named):
+        self.server = server
+        return plain(self, *arguments, **named) if arguments == ("count",) else b"{}"
+
+    monkeypatch.setattr(Parts, "artifacts", artifacts)
+    with pytest.raises(StackError, match="the artifacts of the backup; got 1 that differ"):
+        backup.restore(Place(), folder, say=lambda line: None)
+    server.stop.assert_called_once()
 
 
 @pytest.mark.server

@@ -99,6 +99,7 @@ def test_a_top_key_that_would_be_dropped_is_refused(written):
     ("keys", "message"),
     [
         ({"ports": ["5000:5000"]}, "a port with its address"),
+        ({"ports": ["::1:5000:5000"]}, "a port with its address"),
         ({"ports": ["127.0.0.1:70000:5000"]}, "a port from 1 to 65535"),
         ({"volumes": ["./here:/there"]}, "a named volume"),
         ({"volumes": ["gone:/there"]}, "a volume the file declares"),
@@ -108,9 +109,9 @@ def test_a_top_key_that_would_be_dropped_is_refused(written):
         ({"command": "one line"}, "a list of words"),
         ({"depends_on": ["two"]}, "condition: service_healthy"),
         ({"depends_on": {"two": {"condition": "service_healthy"}}}, "dependencies that end"),
-        ({"mem_limit": "much"}, "a size such as 512m"),
+        ({"mem_limit": "1.5g"}, "a size such as 512m or 2g; got '1.5g' in service one: mem_limit"),
         ({"mem_limit": "9" * 5000}, "a size such as 512m"),
-        ({"stop_grace_period": ["10s"]}, "a duration such as 30s"),
+        ({"stop_grace_period": ["10s"]}, "a duration such as 30s .* in service one: stop_grace_period"),
         ({"image": 5}, "text for the key image; got 5 in service one"),
         ({"image": None}, "text for the key image; got None"),
         ({"user": 610}, "text for the key user; got 610"),
@@ -198,6 +199,18 @@ def test_the_file_env_beside_it_is_read_and_the_environment_wins(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("A=b # why", "b"), ("A=b#c", "b#c"), ("A='b # c' # why", "b # c"), ("export A=b", "b"),
+        ('A="b"', "b"), ("A=", ""), ("A= b ", "b"),
+    ],
+)  # fmt: skip
+def test_a_line_of_env_means_what_docker_compose_takes_it_for(tmp_path, line, value):
+    (tmp_path / ".env").write_text(f"{line}\n")
+    assert compose.variables({}, tmp_path / "compose.yaml") == {"A": value}
+
+
 def test_a_file_env_that_is_no_text_is_told_in_one_line(tmp_path):
     (tmp_path / ".env").write_bytes(b"STACK_PORT=\xff")
     with pytest.raises(ConfigError, match=r"text in UTF-8; got invalid start byte in .*\.env"):
@@ -260,12 +273,26 @@ def test_each_service_gets_the_secrets_it_needs_and_no_other(shipped):
     }
 
 
-def test_another_port_is_also_the_one_that_clients_may_name():
-    server = compose.read(COMPOSE, {"STACK_PORT": "6001", "STACK_HOSTS": "tracking.example.org"}).service("server")
-    assert server.ports[0].outside == 6001
-    hosts = "localhost:6001,127.0.0.1:6001,server:5000,tracking.example.org"
-    assert server.environment["STACK_HOSTS"] == hosts
-    assert server.environment["STACK_ORIGINS"] == "http://localhost:6001,http://127.0.0.1:6001,"
+@pytest.mark.parametrize(
+    ("given", "hosts", "origins"),
+    [
+        ({"STACK_PORT": "6001"}, "localhost:6001,127.0.0.1:6001", "http://localhost:6001,http://127.0.0.1:6001"),
+        ({"STACK_BIND": "10.1.2.3"}, "10.1.2.3:5000", "http://10.1.2.3:5000"),
+        (
+            {"STACK_HOSTS": "a.example.org", "STACK_ORIGINS": "https://a.example.org"},
+            "a.example.org",
+            "https://a.example.org",
+        ),
+    ],
+    ids=["another port", "another address", "another name"],
+)
+def test_where_the_server_is_published_is_also_what_clients_may_name(given, hosts, origins):
+    server = compose.read(COMPOSE, given).service("server")
+    said = [set(server.environment[name].split(",")) for name in ("STACK_HOSTS", "STACK_ORIGINS")]
+    assert server.ports[0].outside == int(given.get("STACK_PORT", 5000))
+    assert said[0] >= {*hosts.split(","), "server:5000"}
+    assert said[1] >= set(origins.split(","))
+    assert not any(" " in one or "*" in one for each in said for one in each)
 
 
 @pytest.mark.parametrize("variable", ["STACK_DATABASE_IMAGE", "STACK_STORE_IMAGE", "STACK_SERVER_IMAGE"])

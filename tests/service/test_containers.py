@@ -1,7 +1,10 @@
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+import docker
+from emotion_mlflow.errors import StackError
 from emotion_mlflow.service import compose, containers
 from emotion_mlflow.service.stack import COMPOSE
 
@@ -58,3 +61,40 @@ def test_a_container_is_made_anew_for_another_image_or_setting_and_for_nothing_e
 def test_a_service_that_is_not_there_is_absent_and_not_well():
     state = containers.state_of(None, "server")
     assert (state.state, state.well) == ("absent", False)
+
+
+def test_a_container_that_could_not_be_connected_to_all_its_networks_is_not_left_for_a_whole_one(shipped):
+    client = mock.Mock()
+    client.containers.get.side_effect = docker.errors.NotFound("404")
+    client.networks.get.side_effect = docker.errors.NotFound("404", explanation="no network team_back")
+    with pytest.raises(StackError, match="the service server to start; got no network team_back"):
+        containers.ensure_running(client, "team", shipped.service("server"), given(shipped, "server"))
+    client.containers.create.return_value.remove.assert_called_once_with(force=True)
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """A container whose health is, at each look, the next of a list."""
+
+    def looks(*healths):
+        container = mock.Mock()
+        container.attrs = {"State": {"Status": "running", "Health": {}}, "Config": {"Image": "an/image:1"}}
+        states = iter(healths)
+        container.reload.side_effect = lambda: container.attrs["State"]["Health"].update(Status=next(states))
+        container.logs.return_value = b""
+        return container
+
+    monkeypatch.setattr(containers, "LOOKS_PER_SECOND", 1000)
+    return looks
+
+
+def test_a_server_that_is_unhealthy_while_its_database_comes_back_is_waited_for(seen):
+    container = seen("unhealthy", "unhealthy", "healthy")
+    assert containers.wait_until_well(container, "server", until=1, clock=lambda: 0).well
+
+
+@pytest.mark.parametrize("healths", [("starting", "unhealthy"), ("unhealthy", "unhealthy", "starting", "starting")])
+def test_a_service_that_becomes_or_stays_unhealthy_is_told(seen, healths):
+    moments = iter([0, 2, 2])
+    with pytest.raises(StackError, match="expected a healthy server; got running "):
+        containers.wait_until_well(seen(*healths), "server", until=1, clock=lambda: next(moments))

@@ -1,6 +1,7 @@
 import os
 import socket
 import tarfile
+from unittest import mock
 
 import pytest
 import requests
@@ -42,6 +43,18 @@ def test_an_engine_that_is_stopped_is_told_with_how_to_start_it(listener):
         other.bind(str(listener.with_name("dead.sock")))
     with pytest.raises(StackError, match="systemctl start docker"):
         engine.connect(address.replace("docker.sock", "dead.sock"))
+
+
+def test_an_engine_that_takes_connections_and_never_answers_is_told(listener, monkeypatch):
+    monkeypatch.setattr(engine, "ANSWER_SECONDS", 0.2)
+    with pytest.raises(StackError, match=r"expected a Docker engine; got .*timed out"):
+        engine.connect(f"unix://{listener}")
+
+
+@pytest.mark.parametrize("address", ["tcp://x:y:z", "foo", "http://"])
+def test_an_address_that_is_none_is_told(address):
+    with pytest.raises(StackError, match=rf"expected a Docker engine; got .* in {address}"):
+        engine.connect(address)
 
 
 def test_a_user_who_may_not_use_the_engine_is_told_so(listener, nobody):
@@ -98,3 +111,25 @@ def test_a_mistake_of_another_kind_is_not_laid_to_the_engine():
 def test_a_folder_without_dockerfile_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="expected a Dockerfile; got none"):
         engine.build(None, "an/image:1", Build(context=tmp_path, arguments={}))
+
+
+def container_with(codes):
+    """One whose commands say `x`, and have these exit codes each time that somebody asks."""
+    api = mock.MagicMock()
+    api.exec_start.return_value = [(b"x", None), (None, b"cut")]
+    api.exec_inspect.side_effect = [{"ExitCode": code} for code in codes]
+    container = mock.Mock()
+    container.name, container.client.api = "team-database-1", api
+    return container
+
+
+def test_a_command_whose_exit_code_comes_late_is_waited_for():
+    assert engine.run(container_with([None, 0]), ["pg_dump"]) == b"x"
+    with pytest.raises(StackError, match="exit code 1: cut"):
+        engine.run(container_with([None, 1]), ["pg_dump"])
+
+
+def test_output_that_ends_before_its_command_is_not_taken_for_whole(monkeypatch):
+    monkeypatch.setattr(engine, "EXIT_SECONDS", 0)
+    with pytest.raises(StackError, match=r"`pg_dump` to work; got no exit code: cut in team-database-1"):
+        engine.run(container_with([None]), ["pg_dump"])

@@ -70,6 +70,17 @@ def test_an_empty_secret_is_refused(files):
         keys.ensure(files, OWNER)
 
 
+def test_half_a_secret_is_not_left_for_a_whole_one(files, monkeypatch):
+    def full(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("os.chown", full)
+    with pytest.raises(OSError, match="No space left"):
+        keys.ensure(files, OWNER)
+    assert not any(files["store_key"].parent.iterdir())
+
+
 @pytest.mark.parametrize(("user", "group", "owner"), [(1000, 1001, "1000:1001"), (0, 0, "10001:10001")])
 def test_the_containers_run_as_whoever_starts_them_but_never_as_root(monkeypatch, user, group, owner):
     monkeypatch.setattr("os.geteuid", lambda: user)

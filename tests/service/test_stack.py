@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import docker
 from emotion_mlflow.cli.stack import command
-from emotion_mlflow.service import stack
+from emotion_mlflow.service import keys, stack
 
 ROOT = Path(__file__).parents[2]
 
@@ -123,6 +123,12 @@ def test_a_volume_in_use_is_told_in_one_line(engine_with, typed):
     assert err == "error: expected the Docker engine to do what was asked; got volume is in use - [8a1f]\n"
 
 
+def test_logs_of_a_service_that_is_not_there_are_no_silence(engine_with, typed):
+    engine_with(networks={}, volumes={})
+    code, out, err = typed("stack", "logs", "server", "--follow")
+    assert (code, out, err) == (2, "", "error: expected the service server (`stack up`); got none in emotion-mlflow\n")
+
+
 def test_logs_that_go_on_are_no_json(no_engine, typed):
     code, out, err = typed("stack", "logs", "server", "--follow", "--json")
     assert (code, "expected --follow or --json" in err, "error" in json.loads(out)) == (2, True, True)
@@ -132,6 +138,12 @@ def test_logs_that_go_on_are_no_json(no_engine, typed):
 def test_a_name_that_no_container_can_bear_is_refused(no_engine, typed, name):
     code, _, err = typed("stack", "status", "--name", name)
     assert (code, "expected a name of lower-case letters" in err) == (2, True)
+
+
+@pytest.mark.parametrize("timeout", ["nan", "inf", "-1"])
+def test_a_timeout_that_never_comes_is_refused(no_engine, typed, timeout):
+    code, _, err = typed("stack", "up", "--timeout", timeout, "--secrets", no_engine)
+    assert (code, f"expected a finite number from 0 on; got {timeout}" in err) == (2, True)
 
 
 def test_deleting_data_is_asked_about_first(no_engine):
@@ -157,6 +169,29 @@ def test_a_client_s_lines_work_whatever_the_folder_is_called(tmp_path):
     script = "\n".join([*ready.client_lines(), 'printf %s "$MLFLOW_TRACKING_PASSWORD"'])
     done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("a-word", "")
+
+
+@pytest.mark.parametrize(("given", "user"), [("", keys.owner()), ("7:8", "7:8")])
+def test_the_containers_run_as_whoever_starts_them_where_nobody_is_named(monkeypatch, given, user):
+    monkeypatch.setenv("STACK_USER", given)
+    assert stack.Place().variables()["STACK_USER"] == user
+
+
+@pytest.mark.parametrize(
+    ("bind", "address", "uri"),
+    [
+        ("0.0.0.0", "0.0.0.0", "http://127.0.0.1:5000"),
+        ("10.1.2.3", "10.1.2.3", "http://10.1.2.3:5000"),
+        ("[::1]", "::1", "http://[::1]:5000"),
+    ],
+)
+def test_the_address_told_is_one_that_a_client_can_use(monkeypatch, tmp_path, bind, address, uri):
+    monkeypatch.setenv("STACK_BIND", bind)
+    place = stack.Place(secrets=tmp_path)
+    description = place.description()
+    assert description.service("server").ports[0].address == address
+    assert stack._ready(place, description, [], 1.0).uri == uri
+    assert f"{uri.removeprefix('http://')}," in description.service("server").environment["STACK_HOSTS"]
 
 
 def test_two_stacks_have_two_folders_of_secrets():

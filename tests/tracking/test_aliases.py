@@ -96,6 +96,26 @@ def test_a_move_is_tried_once_and_not_for_longer_than_the_lease(client, model, m
     assert asked == [("0", "10")]
 
 
+def test_a_server_that_is_away_holds_up_no_holder_who_is_done(client, model, monkeypatch):
+    away, asked = threading.Event(), []
+
+    def prolong(self):
+        away.wait(20)
+
+    def delete(self, experiment_id):
+        asked.append(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
+        raise mlflow.exceptions.MlflowException("away")
+
+    monkeypatch.setattr(aliases.Lease, "prolong", prolong)
+    monkeypatch.setattr(mlflow.MlflowClient, "delete_experiment", delete)
+    monkeypatch.setattr(aliases, "LAST_WORD", 0.1)
+    begun = time.monotonic()
+    with aliases.holding(model, seconds=1):
+        time.sleep(0.4)
+    away.set()
+    assert (asked, time.monotonic() - begun < 10) == (["1"], True)
+
+
 def test_another_model_has_a_lease_of_its_own(client, model):
     registered(client, "another")
     with aliases.holding(model, seconds=60), aliases.holding("another", seconds=60) as other:

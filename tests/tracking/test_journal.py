@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emotion_mlflow.errors import Stopped, TrackingError
+from emotion_mlflow.tracking import journal as journal_room
 from emotion_mlflow.tracking.journal import Journal, JournalBusyError
 
 
@@ -163,6 +165,23 @@ def test_a_stop_inside_an_append_neither_loses_the_next_write_nor_damages_the_jo
     assert list((folder / "files").glob("*")) == []
 
 
+def test_a_stop_just_after_a_line_is_on_the_disk_uses_no_number_twice(folder, reopened, opening, monkeypatch):
+    journal = opening(folder)
+    plain = journal_room._append
+
+    def stopped(file, content):
+        plain(file, content)
+        raise Stopped("SIGTERM")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_room, "_append", stopped)
+        with pytest.raises(Stopped):
+            journal.append("batch", {"tags": {"colour": "blue"}}, {"curve.png": b"x"})
+    journal.append("end", {"status": "KILLED"})
+    again = reopened(journal)
+    assert (kinds(again), again.damaged) == ([(1, "end", {"status": "KILLED"})], 0)
+
+
 def test_only_what_belongs_to_a_journal_is_removed_with_it(folder, opening):
     journal = opening(folder)
     journal.append("files", {}, {"history.csv": b"epoch"})
@@ -287,3 +306,12 @@ def test_a_full_disk_is_told_in_one_line_and_nothing_is_half_written(small_disk,
     while again.unsent:  # marks need room too: what cannot be marked is asked of the server later
         again.confirm(again.first_unsent(0).number)
     again.close()
+
+
+def test_a_journal_that_cannot_be_read_is_told_and_let_go(folder, opening, monkeypatch):
+    opening(folder).close()
+    with monkeypatch.context() as patched:
+        patched.setattr(journal_room, "_read", mock.Mock(side_effect=PermissionError(13, "no")))
+        with pytest.raises(TrackingError, match="got Permission denied in "):
+            Journal(folder)
+    opening(folder)

@@ -4,7 +4,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from emotion_mlflow.errors import TrackingError, without_password
+from emotion_mlflow.errors import ModelError, TrackingError, first_line, without_password
 from emotion_mlflow.tracking import aliases, registry, runs, stored
 from emotion_mlflow.tracking.journaled import lasting
 
@@ -46,7 +46,9 @@ def test_what_the_server_refuses_is_one_line_of_ours(monkeypatch, method, call):
         ("http://user:secret@host:5000/path", "http://user@host:5000/path"),
         ("https://user:s:cr@t@host", "https://user@host"),
         ("postgresql://user:secret@host/mlflow", "postgresql://user@host/mlflow"),
+        ("postgresql+psycopg2://user:sec/ret@host/mlflow", "postgresql+psycopg2://user@host/mlflow"),
         ("http://host:5000", "http://host:5000"),
+        ("http://host:5000/#/models/emotion@champion", "http://host:5000/#/models/emotion@champion"),
         ("http://user@host:5000", "http://user@host:5000"),
         ("sqlite:////folder/a:b@c.db", "sqlite:////folder/a:b@c.db"),
     ],
@@ -67,3 +69,17 @@ def test_a_server_that_is_away_is_named_without_its_password(monkeypatch):
             runs.connect("http://user:secret@nowhere")
     finally:
         mlflow.set_tracking_uri(before)
+
+
+def test_what_mlflow_says_of_a_server_that_is_away_is_told_without_the_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(MlflowException, match="secret") as raised:
+        mlflow.MlflowClient("http://user:secret@127.0.0.1:1").set_tag("r1", "a", "b")
+    assert first_line(raised.value).startswith("API request to http://user@127.0.0.1:1/")
+
+
+def test_a_run_whose_ids_are_damaged_is_told(monkeypatch, tmp_path):
+    (tmp_path / "splits.json").write_text('{"test": [')
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", lambda **named: str(tmp_path / "splits.json"))
+    with pytest.raises(ModelError, match=r"expected JSON in splits.json; got Expecting value.* in run r1"):
+        registry.split_ids("r1", "test")
