@@ -183,8 +183,9 @@ class Journal:
 
     def set_aside(self) -> Path:
         """Keeps it under another name, which nobody sends: everything readable was sent, and some of it was damaged."""
-        aside = self.folder.with_name(f"{self.folder.name}{ASIDE}")
-        shutil.rmtree(aside, ignore_errors=True)
+        numbers = ("", *(f".{number}" for number in range(2, 1000)))  # a run that is resumed may leave several
+        asides = (self.folder.with_name(f"{self.folder.name}{number}{ASIDE}") for number in numbers)
+        aside = next(place for place in asides if not place.exists())
         self.folder.rename(aside)
         self.close()
         return aside

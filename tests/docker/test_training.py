@@ -164,13 +164,26 @@ def test_what_a_container_could_not_send_is_sent_by_another_one_with_its_volume(
     assert tracking.get_run(left["run_id"]).info.status == "FINISHED"
 
 
-def test_mlflow_run_trains_in_the_image_that_docker_env_names(up, train_image, tree, open_faces, tracking):
+@pytest.fixture
+def credentials(up, train_image):
+    """A volume with the password in it, filled as docs/STACK.md says."""
+    volume = f"{up.name}-credentials"
+    filled = f"mlflow_tracking_username = admin\nmlflow_tracking_password = {up.password}\n"
+    command = ["docker", "run", "--rm", "-i", "-v", f"{volume}:/srv/training", train_image]
+    command += ["sh", "-c", "umask 077; mkdir -p .mlflow; cat >.mlflow/credentials"]
+    environment = {**os.environ, "DOCKER_HOST": up.variables["DOCKER_HOST"]}
+    subprocess.run(command, input=f"[mlflow]\n{filled}", env=environment, text=True, check=True, timeout=120)
+    yield volume
+    up.client.volumes.get(volume).remove(force=True)
+
+
+def test_mlflow_run_trains_in_the_image_that_docker_env_names(up, train_image, tree, open_faces, tracking, credentials):
     project = (tree / "MLproject").read_text()
     assert "python_env: python_env.yaml" in project
     wanted = (
         f"docker_env:\n  image: {train_image}\n"
-        f'  volumes: ["{SITE}:/site:ro", "{open_faces}:/faces:ro"]\n'
-        '  environment: [["PYTHONPATH", "/site"], "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"]'
+        f'  volumes: ["{credentials}:/srv/training", "{SITE}:/site:ro", "{open_faces}:/faces:ro"]\n'
+        '  environment: [["PYTHONPATH", "/site"]]'
     )
     (tree / "MLproject").write_text(project.replace("python_env: python_env.yaml", wanted))
     pairs = zip(TINY[::2], TINY[1::2], strict=True)
@@ -190,6 +203,7 @@ def test_mlflow_run_trains_in_the_image_that_docker_env_names(up, train_image, t
     command += ["--experiment-name", "emotion"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert up.password not in done.stdout + done.stderr
     newest = tracking.search_runs([tracking.get_experiment_by_name("emotion").experiment_id], max_results=1)[0]
     assert newest.info.status == "FINISHED"
     assert newest.data.params["config/recipe"] == "improved"

@@ -190,6 +190,16 @@ def test_only_what_belongs_to_a_journal_is_removed_with_it(folder, opening):
     assert [file.name for file in folder.iterdir()] == ["epoch-0001.npz"]
 
 
+def test_two_journals_of_one_run_are_set_aside_beside_each_other(folder, opening):
+    for kind in ("first", "second"):
+        journal = opening(folder)
+        journal.append(kind, {})
+        journal.set_aside()
+    kept = {place.name: (place / "entries").read_text() for place in folder.parent.iterdir()}
+    assert set(kept) == {f"{folder.name}.damaged", f"{folder.name}.2.damaged"}
+    assert "first" in kept[f"{folder.name}.damaged"]
+
+
 def test_all_that_an_earlier_process_left_is_in_doubt(folder, reopened, opening):
     journal = opening(folder)
     for _ in range(3):
