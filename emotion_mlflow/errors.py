@@ -35,6 +35,7 @@ def printable(text: str) -> str:
 def without_password(text: str) -> str:
     """The text with the password of every address in it left out: `https://user@host`."""
     text = re.sub(r"(://[^/:@\s]*):[^/\s]*@", r"\1@", text)
+    text = re.sub(r"([?&](?:password|passwd|pwd|sslpassword)=)[^&\s]*", r"\1", text)
     # SQLAlchemy takes a / in a password as it is.
     return re.sub(r"(\b(?:postgresql|mysql|mariadb|mssql|oracle)[\w+]*://[^/:@\s]*):[^\s@]*@", r"\1@", text)
 

@@ -47,6 +47,10 @@ def test_what_the_server_refuses_is_one_line_of_ours(monkeypatch, method, call):
         ("https://user:s:cr@t@host", "https://user@host"),
         ("postgresql://user:secret@host/mlflow", "postgresql://user@host/mlflow"),
         ("postgresql+psycopg2://user:sec/ret@host/mlflow", "postgresql+psycopg2://user@host/mlflow"),
+        (
+            "postgresql://host/mlflow?user=a&password=s:e/c&sslmode=off",
+            "postgresql://host/mlflow?user=a&password=&sslmode=off",
+        ),
         ("http://host:5000", "http://host:5000"),
         ("http://host:5000/#/models/emotion@champion", "http://host:5000/#/models/emotion@champion"),
         ("http://user@host:5000", "http://user@host:5000"),

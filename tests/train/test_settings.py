@@ -42,7 +42,7 @@ CHANGES = {
 TIMES = ["seconds", "validation_seconds", "images_per_second"]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def learnt(settings):
     """(the history but for its times, the weights that are left) of a training."""
     chosen = dict(settings)
