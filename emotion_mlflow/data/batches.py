@@ -1,6 +1,6 @@
 """From pixels and labels to `tf.data` batches; the first room that knows TensorFlow. Used by `train` and `features`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ def epoch_batches(
     from `rng`.
     """
     plan = _Plan.draw(examples, config=config, batch_size=batch_size, rng=rng, tasks=tasks)
-    dataset = tf.data.Dataset.from_generator(plan.batches, output_signature=_signature(examples, plan.changes))
+    dataset = _dataset(plan.batch, len(plan), signature=_signature(examples, plan.changes))
     if augment.is_off(plan.config):
         dataset = dataset.map(lambda inputs, labels, change, seed: (tf.cast(inputs, tf.float32), labels))
     else:
@@ -73,7 +73,7 @@ def epoch_batches(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-    return _counted(dataset, len(plan.noise_seeds))
+    return _ready(dataset)
 
 
 def feature_batches(
@@ -88,9 +88,9 @@ def feature_batches(
 
     They are mirrored only: there are none of a face that is turned or shifted.
     """
-    for inputs, labels, _, _ in _Plan.draw(
-        examples, config=config, batch_size=batch_size, rng=rng, tasks=tasks
-    ).batches():
+    plan = _Plan.draw(examples, config=config, batch_size=batch_size, rng=rng, tasks=tasks)
+    for number in range(len(plan)):
+        inputs, labels, _, _ = plan.batch(number)
         yield inputs, labels
 
 
@@ -101,7 +101,8 @@ class _Plan:
     examples: Examples
     config: AugmentConfig
     truth: dict[str, np.ndarray]
-    order: np.ndarray
+    rows: list[np.ndarray]
+    """Of each batch."""
     changes: augment.Changes
     noise_seeds: np.ndarray
 
@@ -122,30 +123,33 @@ class _Plan:
         truth = dict(examples.truth)
         if learnt and augment.moves_pictures(config):
             truth["landmarks"] = augment.move_landmarks(truth["landmarks"], changes, layout=examples.layout)
-        seeds = rng.integers(0, 2**31 - 1, size=(batch_count(len(examples), batch_size), 2), dtype=np.int64)
-        return cls(examples=examples, config=config, truth=truth, order=order, changes=changes, noise_seeds=seeds)
+        count = batch_count(len(examples), batch_size)
+        seeds = rng.integers(0, 2**31 - 1, size=(count, 2), dtype=np.int64)
+        rows = np.array_split(order, count)
+        return cls(examples=examples, config=config, truth=truth, rows=rows, changes=changes, noise_seeds=seeds)
 
-    def batches(self) -> Iterator[tuple[Any, ...]]:
-        """(inputs, truth, changes, noise seed) of each batch."""
-        for number, rows in enumerate(np.array_split(self.order, len(self.noise_seeds))):
-            if self.examples.are_features:
-                inputs = self.examples.inputs[rows, self.changes.mirrored[rows].astype(int)]
-            else:
-                inputs = self.examples.inputs[rows]
-            labels = {name: values[rows] for name, values in self.truth.items()}
-            yield inputs, labels, vars(self.changes.rows(rows)), self.noise_seeds[number]
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, number: int) -> tuple[Any, ...]:
+        """(inputs, truth, changes, noise seed)."""
+        rows = self.rows[number]
+        if self.examples.are_features:
+            inputs = self.examples.inputs[rows, self.changes.mirrored[rows].astype(int)]
+        else:
+            inputs = self.examples.inputs[rows]
+        labels = {name: values[rows] for name, values in self.truth.items()}
+        return inputs, labels, vars(self.changes.rows(rows)), self.noise_seeds[number]
 
 
 def plain_batches(inputs: np.ndarray, *, batch_size: int) -> tf.data.Dataset:
     """(N, ...) inputs in their order, unchanged, as float32 batches."""
 
-    def generate() -> Iterator[np.ndarray]:
-        for start in range(0, len(inputs), batch_size):
-            yield np.asarray(inputs[start : start + batch_size], np.float32)
+    def batch(number: int) -> np.ndarray:
+        return np.asarray(inputs[number * batch_size : (number + 1) * batch_size], np.float32)
 
     signature = tf.TensorSpec((None, *inputs.shape[1:]), tf.float32)
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return _counted(dataset, batch_count(len(inputs), batch_size))
+    return _ready(_dataset(batch, batch_count(len(inputs), batch_size), signature=signature))
 
 
 def batch_count(faces: int, batch_size: int) -> int:
@@ -198,16 +202,34 @@ def _erase(pixels: tf.Tensor, boxes: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
     return tf.where(inside, 127.5, pixels)
 
 
-def _counted(dataset: tf.data.Dataset, batches: int) -> tf.data.Dataset:
-    """Keras warns where it cannot know the number of batches beforehand.
+def _dataset(batch: Callable[[int], Any], count: int, *, signature: Any) -> tf.data.Dataset:
+    """The batches 0 to `count` - 1 that `batch` makes, arrays as `signature` says.
+
+    Not by `from_generator`: in TensorFlow 2.21 it tells glibc to give memory above 128 kB back to the kernel at once,
+    for good, and every layer of every later step pays for it with page faults, a fifth of a training's time.
+    """
+    specs = tf.nest.flatten(signature)
+
+    def read(number: tf.Tensor) -> Any:
+        tensors = tf.numpy_function(
+            lambda chosen: tf.nest.flatten(batch(int(chosen))), [number], [spec.dtype for spec in specs]
+        )
+        for tensor, spec in zip(tensors, specs, strict=True):
+            tensor.set_shape(spec.shape)
+        return tf.nest.pack_sequence_as(signature, tensors)
+
+    return tf.data.Dataset.range(count).map(read)
+
+
+def _ready(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """With two batches made ahead.
 
     Without autotuning: its thread sleeps 10, 20, 40, ... ms up to a minute, and in TensorFlow 2.21 the end of an
     iterator often waits until it wakes - at 5.1 s, 10.2 s, 20.5 s, ... of every epoch and validation.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
-    return dataset.with_options(options)
+    return dataset.prefetch(2).with_options(options)
 
 
 def _signature(examples: Examples, changes: augment.Changes) -> tuple[Any, ...]:
