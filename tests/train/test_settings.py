@@ -24,7 +24,7 @@ CHANGES = {
     "ramp": 0.5,
     "plateau_factor": (0.9, *PLATEAU),
     "plateau_patience": (2, *PLATEAU),
-    "early_stopping": ("val/landmarks/nme", ("learning_rate", 0.5), ("epochs", 4)),
+    "early_stopping": ("val/valence/loss", ("learning_rate", 0.5), ("epochs", 4)),
     "patience": (1, ("learning_rate", 0.5), ("epochs", 4)),
     "label_smoothing": 0.3,
     "class_weights": "inverse",
