@@ -58,9 +58,9 @@ check: install ## Lint, types and the unmarked tests (a minute).
 	$(BIN)/pytest -n 2 -m "$(UNMARKED)"
 
 test: check ## check, and every other tier of tests that this machine can run; skips say why.
-	@echo "tiers server and docker, at once: each prints when it is done"; failed=0; \
-	$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target tier-server tier-docker || failed=1; \
-	$(MAKE) --no-print-directory --keep-going tier-browser tier-slow || failed=1; \
+	@echo "tiers server, docker and browser, two at once: each prints when it is done"; failed=0; \
+	$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target tier-server tier-docker tier-browser || failed=1; \
+	$(MAKE) --no-print-directory tier-slow || failed=1; \
 	exit $$failed
 
 tier-%: install
