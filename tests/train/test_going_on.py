@@ -64,13 +64,6 @@ def test_heads_killed_in_any_epoch_go_on_as_if_they_had_not_been(straight_fit, e
     assert same(parts.heads.get_weights(), weights)
 
 
-@pytest.fixture
-def afterwards_whole():
-    yield
-    start(make_config())
-
-
-@pytest.mark.usefixtures("afterwards_whole")
 def test_in_half_precision_weights_stay_whole_and_a_killed_training_goes_on_bit_for_bit(tmp_path):
     from emotion_mlflow.checkpoints import Checkpoints
 
