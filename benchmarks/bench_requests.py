@@ -52,7 +52,7 @@ def _is_system(body: bytes) -> bool:
 
 def _train(folder: Path, uri: str, epochs: int) -> None:
     small = ["--backbone", "mobilenetv3small", "--weights", "none", "--recipe", "improved", "--image-size", "32"]
-    small += ["--batch-size", "4"]  # epochs of seconds: MLflow's queue merges what waits while a request is under way
+    small += ["--batch-size", "4"]  # epochs of seconds
     places = [
         "--data",
         str(folder / "faces" / "faces.csv"),
