@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -28,16 +28,20 @@ EPOCHS = 4
 SMALL = f"--backbone mobilenetv3small --weights none --recipe improved --epochs {EPOCHS} --image-size 32".split()
 
 
+def lacking(reason: str, *, in_ci: bool = True) -> NoReturn:
+    """Skips and says why; in CI, which has everything that it could have, it fails."""
+    if in_ci and os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real faces and starting weights that lies beside the repository."""
     folder = Path(os.environ.get("EMOTION_SHARED", ROOT.parent / "shared"))
     if (folder / "data" / "faces").is_dir():
         return folder
-    reason = f"no real faces: {folder} is absent (EMOTION_SHARED names another place)"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    lacking(f"no real faces: {folder} is absent (EMOTION_SHARED names another place)")
 
 
 @pytest.fixture
@@ -58,9 +62,7 @@ def here(tmp_path, monkeypatch):
 def open_browser(tmp_path_factory) -> Callable[..., Any]:
     """Opens a Chromium that knows nothing of the ones before."""
     if reason := chromium_absent():
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking(reason)
 
     def open_one(*, width: int = 1500, height: int = 1000) -> Any:
         return chromium(tmp_path_factory.mktemp("profile"), width=width, height=height)
@@ -254,10 +256,8 @@ def port() -> Callable[[], int]:
 def installed() -> None:
     """PostgreSQL is there; skips where it is not, fails where it could be."""
     if programs() is None:
-        reason = "no PostgreSQL: initdb is absent (`make engine` installs it)"
-        if os.environ.get("CI") == "true" and not os.geteuid() and Path("/etc/debian_version").exists():
-            pytest.fail(reason)
-        pytest.skip(reason)
+        could_be = not os.geteuid() and Path("/etc/debian_version").exists()
+        lacking("no PostgreSQL: initdb is absent (`make engine` installs it)", in_ci=could_be)
 
 
 @pytest.fixture

@@ -183,9 +183,10 @@ class Journal:
 
     def set_aside(self) -> Path:
         """Keeps it under another name, which nobody sends: everything readable was sent, and some of it was damaged."""
-        numbers = ("", *(f".{number}" for number in range(2, 1000)))  # a run that is resumed may leave several
-        asides = (self.folder.with_name(f"{self.folder.name}{number}{ASIDE}") for number in numbers)
-        aside = next(place for place in asides if not place.exists())
+        aside, number = self.folder.with_name(f"{self.folder.name}{ASIDE}"), 1
+        while aside.exists():  # a run that is resumed may leave several
+            number += 1
+            aside = self.folder.with_name(f"{self.folder.name}.{number}{ASIDE}")
         self.folder.rename(aside)
         self.close()
         return aside

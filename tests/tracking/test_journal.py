@@ -141,45 +141,32 @@ def test_the_number_of_a_damaged_line_is_not_used_again(folder, reopened, openin
     assert again.unsent == 1
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_a_stop_inside_an_append_neither_loses_the_next_write_nor_damages_the_journal(
-    folder, when, reopened, opening, monkeypatch
+@pytest.mark.parametrize(
+    ("room", "name", "done"),
+    [(os, "fsync", False), (os, "fsync", True), (journal_room, "_append", True)],
+    ids=["before the flush", "after it", "just after the line is on the disk"],
+)
+def test_a_stop_inside_an_append_neither_loses_the_next_write_nor_uses_a_number_twice(
+    folder, room, name, done, reopened, opening, monkeypatch
 ):
     journal = opening(folder)
     journal.append("batch", {"tags": {"colour": "red"}})
-    synced = os.fsync
+    plain = getattr(room, name)
 
-    def stopped(number):
-        if when == "after":
-            synced(number)
+    def stopped(*given):
+        if done:
+            plain(*given)
         raise Stopped("SIGTERM")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", stopped)
+        patched.setattr(room, name, stopped)
         with pytest.raises(Stopped):
             journal.append("batch", {"tags": {"colour": "blue"}}, {"curve.png": b"x"})
     journal.append("end", {"status": "KILLED"})
     again = reopened(journal)
-    assert [(entry.number, entry.kind) for entry in again.entries] == [(1, "batch"), (2, "end")]
+    assert kinds(again) == [(1, "batch", {"tags": {"colour": "red"}}), (2, "end", {"status": "KILLED"})]
     assert (again.unsent, again.damaged, again.torn) == (2, 0, False)
     assert list((folder / "files").glob("*")) == []
-
-
-def test_a_stop_just_after_a_line_is_on_the_disk_uses_no_number_twice(folder, reopened, opening, monkeypatch):
-    journal = opening(folder)
-    plain = journal_room._append
-
-    def stopped(file, content):
-        plain(file, content)
-        raise Stopped("SIGTERM")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(journal_room, "_append", stopped)
-        with pytest.raises(Stopped):
-            journal.append("batch", {"tags": {"colour": "blue"}}, {"curve.png": b"x"})
-    journal.append("end", {"status": "KILLED"})
-    again = reopened(journal)
-    assert (kinds(again), again.damaged) == ([(1, "end", {"status": "KILLED"})], 0)
 
 
 def test_only_what_belongs_to_a_journal_is_removed_with_it(folder, opening):
