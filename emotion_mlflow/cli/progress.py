@@ -56,16 +56,19 @@ class BarReporter(PlainReporter):
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
+        rest = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # where a terminal is narrow the figures are cut
         self.console = Console(stderr=True)
         self.bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[figures]}", table_column=rest),
             console=self.console,
             transient=True,
+            expand=True,
         )
         self.current: Any = None
         self.steps = 0

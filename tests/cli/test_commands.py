@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -20,6 +21,7 @@ from emotion_mlflow.cli.terminal import command_line, show, where_to_look
 from emotion_mlflow.cli.train import settings_of, weights_for
 from emotion_mlflow.errors import ConfigError, TrackingError
 from emotion_mlflow.jobs.request import Outcome, TrainRequest
+from emotion_mlflow.labels import TASKS
 
 
 def test_data_check_counts_faces_in_one_json_object(faces, tmp_path, typed):
@@ -209,6 +211,19 @@ def test_the_bar_shows_every_task_s_loss_with_the_rate():
     reporter.close()
     assert task.fields["figures"] == "loss 1.500  valence/loss 0.250  landmarks/loss 0.500  rate 0.001"
     assert (task.description, task.completed, task.total) == ("training 1 of 2", 1, 10)
+
+
+def test_on_a_narrow_terminal_epoch_steps_and_time_left_keep_their_room():
+    reporter = bars(width=80)
+    reporter.begin(epochs=5, steps=45)
+    reporter.step(epoch=1, step=1, figures=FIGURES | {f"{task}/loss": 0.5 for task in TASKS})
+    time.sleep(0.05)
+    reporter.step(epoch=1, step=2, figures=FIGURES | {f"{task}/loss": 0.5 for task in TASKS})
+    with reporter.console.capture() as shown:
+        reporter.console.print(reporter.bars.get_renderable())
+    reporter.close()
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", shown.get())
+    assert re.search(r"^\s*training 1 of 5 ━+ +2/225 +\d+:\d\d loss 1\.500 .*…", plain, flags=re.MULTILINE)
 
 
 def test_a_training_that_goes_on_is_timed_from_its_first_new_step():
