@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -39,7 +40,7 @@ def missing(reason):
 
 
 @pytest.fixture(scope="session")
-def docker_host(tmp_path_factory):
+def docker_host():
     """The address of an engine: one that answers, else an own one, which is stopped at the end."""
     try:
         engine.connect().close()
@@ -50,14 +51,16 @@ def docker_host(tmp_path_factory):
         if os.geteuid() or absent:
             why = f"{', '.join(absent)} absent (`make engine`)" if absent else "only root may start one"
             missing(f"no Docker engine: {error}; {why}")
-    with own_engine(tmp_path_factory.mktemp("engine")) as address:
+    with own_engine() as address:
         yield address
 
 
 @contextlib.contextmanager
-def own_engine(folder):
-    # A socket's path may have 107 letters at most, and pytest's folders are long.
-    address = f"unix:///tmp/emotion-mlflow-tests-{os.getpid()}.sock"
+def own_engine():
+    # Not in pytest's folders: a socket's path may have 107 letters at most, and what an engine leaves mounted would stop
+    # a later session that clears them away.
+    folder = Path(tempfile.mkdtemp(prefix="emotion-mlflow-tests-"))
+    address = f"unix://{folder}/socket"
     places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
@@ -75,7 +78,14 @@ def own_engine(folder):
     finally:
         process.terminate()
         process.wait(60)
-        shutil.rmtree(folder / "data", ignore_errors=True)
+        for mounted in reversed(mounts_below(folder)):
+            subprocess.run(["umount", "--lazy", mounted], check=True)
+        shutil.rmtree(folder)
+
+
+def mounts_below(folder):
+    places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    return [place for place in places if place.startswith(f"{folder}/")]
 
 
 @pytest.fixture(scope="session")
