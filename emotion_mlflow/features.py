@@ -6,7 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -43,11 +43,26 @@ def compute_features(
     hash and the trunk's weights, cut and preprocessing, by the same libraries; heads have no part in it.
     """
     kept = _Kept(folder=cache_dir / "features" / _trunk_key(parts), width=parts.heads.input.shape[-1])
-    known, first = kept.faces(), {content: row for row, content in reversed(list(enumerate(contents)))}
-    missing = [content for content in dict.fromkeys(contents) if content not in known]
-    if missing:
-        known |= kept.add(missing, _forward(parts, pixels, [first[content] for content in missing], progress))
-    return np.stack([known[content] for content in contents]) if len(contents) else np.empty((0, 2, kept.width))
+    features, missing = np.empty((len(contents), 2, kept.width), np.float32), np.ones(len(contents), bool)
+    for listed, array in kept.files():
+        _copy(features, missing, contents, listed, array)
+    if missing.any():
+        rows = np.flatnonzero(missing)
+        rows = rows[np.sort(np.unique(contents[rows], return_index=True)[1])]
+        computed = _forward(parts, pixels, rows, progress)
+        kept.add(contents[rows], computed)
+        _copy(features, missing, contents, contents[rows], computed)
+    return features
+
+
+def _copy(
+    features: np.ndarray, missing: np.ndarray, contents: np.ndarray, listed: Iterable[str], array: np.ndarray
+) -> None:
+    """Into the rows of `features` whose faces are among those listed; they are no longer missing."""
+    place = {content: row for row, content in enumerate(listed)}
+    rows = np.array([place.get(content, -1) for content in contents], int)
+    features[rows >= 0] = array[rows[rows >= 0]]
+    missing[rows >= 0] = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,21 +72,17 @@ class _Kept:
     folder: Path
     width: int
 
-    def faces(self) -> dict[str, np.ndarray]:
-        """Content hash -> (2, F); a damaged file is passed over, which is said."""
-        return {content: row for contents, rows in self._files() for content, row in zip(contents, rows, strict=True)}
-
-    def add(self, contents: list[str], features: np.ndarray) -> dict[str, np.ndarray]:
-        """Keeps the features of more faces; the same as `faces`."""
+    def add(self, contents: Iterable[str], features: np.ndarray) -> None:
+        """Keeps the features of more faces."""
         self.folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256("\n".join(contents).encode()).hexdigest()[:32]
         with _whole(self.folder / f"{name}.txt") as file:
             file.write("\n".join(contents).encode())
         with _whole(self.folder / f"{name}.npy") as file:
             np.save(file, features, allow_pickle=False)
-        return dict(zip(contents, features, strict=True))
 
-    def _files(self) -> Iterator[tuple[list[str], np.ndarray]]:
+    def files(self) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Content hashes and their (n, 2, F) features; a damaged file is passed over, which is said."""
         for file in sorted(self.folder.glob("*.npy")):
             try:
                 os.utime(file)  # the age by which a full cache is trimmed
@@ -85,7 +96,7 @@ class _Kept:
             yield contents, array
 
 
-def _forward(parts: Parts, pixels: np.ndarray, rows: list[int], progress: Progress | None) -> np.ndarray:
+def _forward(parts: Parts, pixels: np.ndarray, rows: np.ndarray, progress: Progress | None) -> np.ndarray:
     """Of the faces `rows`, in batches of one size, the last one filled up: no face depends on its neighbours."""
     run = _compiled(parts.features)
     features = np.empty((len(rows), 2, parts.features.output.shape[-1]), np.float32)

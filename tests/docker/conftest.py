@@ -57,8 +57,8 @@ def docker_host():
 
 @contextlib.contextmanager
 def own_engine():
-    # Not in pytest's folders: a socket's path may have 107 letters at most, and what an engine leaves mounted would stop
-    # a later session that clears them away.
+    # Not in pytest's folders: a socket's path may have 107 letters at most, and what an engine leaves mounted would
+    # stop a later session that clears them away.
     folder = Path(tempfile.mkdtemp(prefix="emotion-mlflow-tests-"))
     address = f"unix://{folder}/socket"
     places = [f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
@@ -266,10 +266,19 @@ def described(variables):
 
 
 @pytest.fixture(scope="session")
-def trained_there(up, command, faces, cache, small, tmp_path_factory):
-    """A training from outside the stack; its JSON answer."""
-    folder = tmp_path_factory.mktemp("trained_there")
-    flags = ["--data", faces, "--cache-dir", cache, "--json"]
-    done = command("train", *small, *flags, cwd=folder, **up.credentials)
+def demo_there(up, command, cache, tmp_path_factory):
+    """The demo, one epoch of its two quickest backbones, from outside the stack; its JSON answer."""
+    flags = ["--backbones", "mobilenetv3small,resnet50", "--epochs", "1", "--cache-dir", cache, "--json"]
+    folder = tmp_path_factory.mktemp("demo_there")
+    done = command("demo", *flags, cwd=folder, timeout=1200, PYTHONWARNINGS="", **up.credentials)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def trained_there(demo_there, up):
+    """The name, version and training run of its ResNet50."""
+    told = demo_there["runs"][1]
+    which = f"name={told['model_name']}&version={told['model_version']}"
+    version = json.loads(up.ask(f"/api/2.0/mlflow/model-versions/get?{which}")[1])["model_version"]
+    return {name: told[name] for name in ("model_name", "model_version")} | {"run_id": version["run_id"]}

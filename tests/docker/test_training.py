@@ -36,11 +36,19 @@ def tracking(up, monkeypatch):
     return mlflow.MlflowClient(up.uri)
 
 
-def test_a_training_from_outside_leaves_run_version_and_artifacts(trained_there, tracking):
-    assert tracking.get_run(trained_there["run_id"]).info.status == "FINISHED"
-    version = tracking.get_model_version(trained_there["model_name"], trained_there["model_version"])
-    assert version.run_id == trained_there["run_id"]
+def test_the_demo_from_outside_leaves_run_version_and_artifacts(demo_there, trained_there, tracking):
+    assert [run["backbone"] for run in demo_there["runs"]] == ["mobilenetv3small", "resnet50"]
+    run = tracking.get_run(trained_there["run_id"])
+    assert (run.info.status, run.data.params["config/model.backbone"]) == ("FINISHED", "resnet50")
     assert {item.path for item in tracking.list_artifacts(trained_there["run_id"])} >= {"figures", "predictions"}
+
+
+def test_its_comparison_lies_there_too(demo_there, tracking):
+    names = {f"{run['model_name']}/{run['model_version']}" for run in demo_there["runs"]}
+    assert {version for model in demo_there["comparison"]["models"] for version in model["versions"]} == names
+    experiment = tracking.get_experiment_by_name("emotion").experiment_id
+    (compared,) = tracking.search_runs([experiment], "tags.kind = 'comparison'")
+    assert "report.html" in {item.path for item in tracking.list_artifacts(compared.info.run_id)}
 
 
 def test_artifacts_lie_in_the_store_and_not_in_the_server(trained_there, up):
@@ -100,19 +108,20 @@ def train_image(tree, client, variables, supplies):
     return "emotion-mlflow-tests/train:1"
 
 
-def test_a_container_on_the_stack_s_network_trains_by_the_server_s_name(up, train_image, open_faces, tracking):
+def test_a_container_on_the_stack_s_network_trains_by_the_server_s_name(up, train_image, tracking):
     credentials = up.credentials | {"MLFLOW_TRACKING_URI": "http://server:5000", "PYTHONPATH": "/site"}
     said = up.client.containers.run(
         train_image,
-        ["emotion-mlflow", "train", *TINY, "--data", "/faces", "--json", "--no-register"],
+        ["emotion-mlflow", "demo", "--backbones", "mobilenetv3small", "--epochs", "1", "--json"],
         environment=credentials,
-        volumes={SITE: {"bind": "/site", "mode": "ro"}, str(open_faces): {"bind": "/faces", "mode": "ro"}},
+        volumes={SITE: {"bind": "/site", "mode": "ro"}},
         network=f"{up.name}_front",
         remove=True,
         stdout=True,
         stderr=False,
     )
-    assert tracking.get_run(json.loads(said)["run_id"]).info.status == "FINISHED"
+    (run,) = json.loads(said)["runs"]
+    assert tracking.get_run(run["run_id"]).info.status == "FINISHED"
 
 
 @pytest.fixture
