@@ -221,8 +221,7 @@ def _sqlite_store(uri: str) -> Finding:
     try:
         _try_writing(file)
     except (OSError, sqlite3.Error) as error:
-        advice = f"mkdir -p {file.parent}" if not file.parent.exists() else "--tracking-uri sqlite:////FOLDER/mlflow.db"
-        return _fail(name, f"cannot be written: {error}", advice)
+        return _fail(name, f"cannot be written: {error}", "--tracking-uri sqlite:////FOLDER/mlflow.db")
     detail = "can be written" if file.exists() else "will be made by the first run"
     return _ok(name, detail, f"mlflow ui --backend-store-uri {uri}")
 
@@ -230,7 +229,7 @@ def _sqlite_store(uri: str) -> Finding:
 def _try_writing(file: Path) -> None:
     """Raise OSError or sqlite3.Error where a run could not be stored; nothing is changed or left behind."""
     if not file.exists():
-        with tempfile.TemporaryFile(dir=file.parent):
+        with tempfile.TemporaryFile(dir=_nearest(file.parent)):
             return
     connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=NETWORK_SECONDS)
     try:
@@ -352,10 +351,7 @@ def _last_line(error: Exception) -> str:
 
 
 def _disk(name: str, folder: Path, elsewhere: str) -> Finding:
-    place = folder.absolute()
-    while not place.exists():  # it will be made there
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    free = shutil.disk_usage(_nearest(folder)).free
     state: State = "fail" if free < NO_DISK else "warn" if free < LOW_DISK else "ok"
     return Finding(
         name=name,
@@ -363,6 +359,14 @@ def _disk(name: str, folder: Path, elsewhere: str) -> Finding:
         detail=f"{_size(free)} free at {folder}",
         advice="" if state == "ok" else elsewhere,
     )
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the one above it in which it will be made."""
+    place = folder.absolute()
+    while not place.exists():
+        place = place.parent
+    return place
 
 
 def _cache_sizes(cache_dir: Path) -> Finding:

@@ -48,9 +48,10 @@ def test_the_store_looked_at_is_the_one_that_a_training_would_take(tmp_path, mon
     assert f"tracking store sqlite:///{tmp_path}/mine.db" in findings(tmp_path, uri=f"sqlite:///{tmp_path}/mine.db")
 
 
-def test_a_store_in_a_folder_that_is_not_there_says_mkdir(tmp_path):
+def test_a_store_in_a_folder_that_is_not_there_will_be_made_with_it(tmp_path):
     found = store(f"sqlite:///{tmp_path}/absent/mlflow.db")
-    assert (found.state, found.advice) == ("fail", f"mkdir -p {tmp_path}/absent")
+    assert (found.state, found.detail) == ("ok", "will be made by the first run")
+    assert not (tmp_path / "absent").exists()
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path):

@@ -88,11 +88,13 @@ def show_command(
 def _show(report: Any) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from emotion_mlflow.labels import EXPRESSIONS, TASKS
 
     console = Console()
-    table = Table(title=f"{report.name}: {report.faces:,} faces, {report.rejected:,} rejected", title_justify="left")
+    title = Text(f"{report.name}: {report.faces:,} faces, {report.rejected:,} rejected")  # no markup: it is a name
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for part in report.splits:
         table.add_column(part or "all", justify="right")

@@ -27,11 +27,17 @@ def command(tracking_uri: str, cache_dir: str, as_json: bool) -> int:
         return int(failed)
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(show_header=True)
-    for column in ("", "what", "found", "what to type"):
+    console, table = Console(), Table(show_header=True)
+    for column in ("", "what", "found"):
         table.add_column(column, overflow="fold")
     for finding in findings:
-        table.add_row(MARKS[finding.state], finding.name, finding.detail, finding.advice)
-    Console().print(table)
+        table.add_row(MARKS[finding.state], Text(finding.name), Text(finding.detail))
+    console.print(table)
+    console.print("What to type:")
+    for finding in findings:
+        if finding.advice:  # not in the table, whose column would break what is to be copied
+            console.print(f"{finding.name}:", style="dim", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {finding.advice}", highlight=False, markup=False, soft_wrap=True)
     return int(failed)

@@ -87,11 +87,10 @@ def cells_of(flags: dict[str, Any]) -> Any:
     _require_known_weights(axes.backbones, flags["weights"])
     first = axes.backbones[0] if axes.backbones else "resnet50"
     one = {option.destination: () if option.repeatable else option.default for option in TRAIN}
-    base = request_of(one | flags | {"backbone": first, "recipe": one["recipe"], "rng_seed": one["rng_seed"]})
-    given = settings_of(flags["settings"])
-    overrides = {name: value for name, value in base.overrides.items() if name != FIELDS["rng_seed"]}
-    if FIELDS["rng_seed"] in given:
+    if FIELDS["rng_seed"] in settings_of(flags["settings"]):
         raise ConfigError("--rng-seeds", got=FIELDS["rng_seed"], where="--set")
+    base = request_of(one | flags | {"backbone": first, "recipe": one["recipe"], "rng_seed": one["rng_seed"]})
+    overrides = {name: value for name, value in base.overrides.items() if name != FIELDS["rng_seed"]}
     from dataclasses import replace
 
     return plan(axes, replace(base, overrides=overrides), weights=weights)

@@ -130,5 +130,5 @@ def epoch_line(row: Mapping[str, float], epochs: int) -> str:
 
 
 def _figure(row: Mapping[str, float], word: str, *names: str) -> str:
-    values = [f"{row[name]:.3f}" for name in names if name in row]
+    values = [f"{round(row[name], 3) + 0.0:.3f}" for name in names if name in row]  # no -0.000
     return f"  {word} {' '.join(values)}" if values else ""

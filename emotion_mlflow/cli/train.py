@@ -41,9 +41,11 @@ def request_of(flags: dict[str, Any]) -> Any:
     """The TrainRequest of the flags; ConfigError where one cannot be."""
     from emotion_mlflow.cli import terminal
     from emotion_mlflow.config import DataConfig
-    from emotion_mlflow.jobs.request import TrainRequest
+    from emotion_mlflow.jobs.request import OWN_FLAGS, TrainRequest
 
     overrides = settings_of(flags["settings"])
+    for name in () if flags["resume"] else OWN_FLAGS.keys() & overrides:
+        raise ConfigError(OWN_FLAGS[name], got=name, where="--set")
     overrides |= {name: flags[flag] for flag, name in FIELDS.items() if flags[flag] != AUTO}
     return TrainRequest(
         backbone=flags["backbone"],

@@ -20,6 +20,8 @@ from emotion_mlflow.errors import DataError
 Progress = Callable[[int, int], None]
 
 NOT_IN_A_TABLE = -1
+UNLABELLED = "expected a label for at least one task; got none"
+"""The one refusal that is no fault: AffectNet's None, Uncertain and No-Face without landmarks."""
 _BLOCK = 64  # faces a thread takes at once
 
 
@@ -58,6 +60,9 @@ class Refusal:
     row: int
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.file}{'' if self.row < 0 else f' row {self.row}'}: {self.reason}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
@@ -89,7 +94,7 @@ def assemble(findings: Findings, folder: Folder, *, name: str, progress: Progres
         *odd,
     ]
     if not seen:
-        first = f", the first: {refused[0].file}: {refused[0].reason}" if refused else ""
+        first = f", the first: {refused[0]}" if refused else ""
         raise DataError("at least one readable face", got=f"none, {len(refused)} rejected{first}", where=folder.root)
     return Manifest(
         name=name,
@@ -138,16 +143,16 @@ def _read_block(folder: Folder, block: list[Face]) -> list[_Seen | Refusal]:
 def _read(folder: Folder, face: Face) -> _Seen | Refusal:
     try:
         answer = face.answer()
-        _require_text(face.id)
+        require_text(face.id)
         if answer.labels.empty:
-            raise DataError("a label for at least one task", got="none")
+            return Refusal(face.file, face.row, UNLABELLED)
         return _Seen(face, answer, inspect(Path(folder.full(answer.path)), crop=answer.crop))
     except DataError as error:
         return Refusal(face.file, face.row, str(error).replace(f"{folder.root}{os.sep}", ""))
 
 
-def _require_text(name: str) -> None:
-    """A file's name may be bytes in no encoding, which no table, JSON or server takes."""
+def require_text(name: str) -> None:
+    """DataError for what is no text, as a file's name may be: no table, JSON or server takes it."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from emotion_mlflow.data.assembly import UNLABELLED
 from emotion_mlflow.data.leaks import Twins, crossing_identities, find_twins, leaks
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import DataError
@@ -59,11 +60,12 @@ def check(manifest: Manifest, *, twins: Twins | None = None) -> Report:
 
 
 def check_rejected(manifest: Manifest, max_rejected: float, *, data: str) -> None:
-    """DataError where more than the share `max_rejected` (0..1) of the faces of the set `data` was rejected."""
-    rejected, total = len(manifest.rejected), len(manifest.rejected) + len(manifest)
+    """DataError where more than the share `max_rejected` (0..1) of the faces of the set `data` is at fault."""
+    faults = manifest.rejected[manifest.rejected["reason"] != UNLABELLED]
+    rejected, total = len(faults), len(manifest.rejected) + len(manifest)
     if rejected <= max_rejected * total:
         return
-    first = manifest.rejected.iloc[0]
+    first = faults.iloc[0]
     row = f" row {first['row']}" if first["row"] >= 0 else ""
     raise DataError(
         f"at most {max_rejected:.3g} of the faces rejected (--max-rejected)",

@@ -61,11 +61,13 @@ def demo_manifest(
     seed: int = 0,
     train: int = TRAIN_FACES,
     validation: int = VALIDATION_FACES,
+    fresh: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Manifest:
     """The drawn faces of one seed: `train` and `validation` of them, each person with one face an expression.
 
     The first call draws them below `cache_dir`, later ones read what is there; several processes may do so at once.
+    With `fresh` every byte that is there is read, and a set with a damaged picture drawn again.
     `progress` hears (faces drawn, faces in all). DataError: a negative seed or an empty part.
     """
     if seed < 0 or train < 1 or validation < 1:
@@ -73,6 +75,9 @@ def demo_manifest(
         raise DataError("a seed of at least 0 and a face in each part", got=got, where="the demo faces")
     folder = cache_dir / f"demo-{seed}-{VERSION}-{train}-{validation}"
     table = _kept(folder, faces=train + validation)
+    if table is not None and fresh and not _whole(folder, table):
+        shutil.rmtree(folder)
+        table = None
     if table is None:
         plans = [*_plans("train", train), *_plans("validation", validation)]
         table = _draw_all(folder, plans, seed=seed, progress=progress)
@@ -110,6 +115,19 @@ def _kept(folder: Path, *, faces: int) -> pd.DataFrame | None:
     except (OSError, *UNREADABLE) as error:
         _log.warning("the drawn faces' %s are damaged (%s): they are drawn again", file, first_line(error))
         return None
+
+
+def _whole(folder: Path, table: pd.DataFrame) -> bool:
+    """Are all pictures as they were drawn? If one is not, that is said."""
+    for path, content_hash in zip(table["path"], table["content_hash"], strict=True):
+        try:
+            if inspect(folder / path).content_hash == content_hash:
+                continue
+        except DataError:
+            pass
+        _log.warning("the drawn face %s is damaged: all are drawn again", folder / path)
+        return False
+    return True
 
 
 def _draw_all(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from emotion_mlflow.data import manifest_cache
 from emotion_mlflow.data.affectnet import CSV_PARTS, NPY_PARTS, csv_findings, npy_findings
-from emotion_mlflow.data.assembly import Findings, assemble
+from emotion_mlflow.data.assembly import Findings, assemble, require_text
 from emotion_mlflow.data.folder import Folder, Watch
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.tables import TABLE_SUFFIXES, header_of, table_findings
@@ -51,6 +51,7 @@ def read(
     `rejected`.
     """
     path = Path(path)
+    require_text(str(path.absolute()))
     form = _form(path, data_format)
     root = path.resolve() if path.is_dir() else path.resolve().parent
     kept = None if cache_dir is None else cache_dir / "manifests" / f"{_key(path, form)}.parquet"

@@ -27,5 +27,5 @@ def open_set(
     if data == DEMO:
         from emotion_mlflow.data.demo import demo_manifest
 
-        return demo_manifest(cache_dir / "demo", progress=progress)
+        return demo_manifest(cache_dir / "demo", fresh=fresh, progress=progress)
     return read(expanded(data), data_format=data_format, cache_dir=cache_dir, fresh=fresh, progress=progress)

@@ -101,7 +101,7 @@ def header_of(path: Path) -> list[str]:
         return column_names(path)
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-            return [cell.strip() for cell in next(csv.reader(file), [])]
+            return [cell.strip() for cell in next(csv.reader(file, strict=True), [])]
     except (OSError, csv.Error) as error:
         raise DataError("a readable csv table", got=error, where=path) from error
 
@@ -120,17 +120,17 @@ def row_face(
     """One row as a face; its picture lies under the first of `places` (folders) that has it."""
     path = values.text(rows.cell(row, "path"))
     stem = posixpath.splitext(path)[0]
-    own = values.text(rows.cell(row, "id"))
+    own = values.word(rows.cell(row, "id"))
     box = ",".join(values.text(rows.cell(row, column)) for column in BOX_COLUMNS if column in rows.columns)
     return Face(
         id=own or stem,
-        long_id=own or (f"{path}@{box}" if box.strip(",") else path),
+        long_id=own or "/".join(filter(None, (split or part, f"{path}@{box}" if box.strip(",") else path))),
         file=file,
         row=number,
         part=part,
         split=split,
-        identity=values.text(rows.cell(row, "identity")),
-        source=values.text(rows.cell(row, "source")),
+        identity=values.word(rows.cell(row, "identity")),
+        source=values.word(rows.cell(row, "source")),
         answer=partial(_answer, rows, row, folder, path, places),
     )
 
@@ -168,13 +168,16 @@ def _find(folder: Folder, path: str, places: Sequence[str]) -> str:
 def _csv(
     path: Path, name: str, header: Sequence[str] | None
 ) -> tuple[list[str], list[tuple[int, Sequence[Any]]], list[Refusal]]:
-    """Read by hand for the sake of line numbers; a row of another length is refused, not guessed at."""
+    """Read by hand for the sake of line numbers; a row of another length is refused, not guessed at.
+
+    Strict: else a stray quote makes one cell of all the rows to the next one, or to the end.
+    """
     csv.field_size_limit(_LONGEST_CELL)
     rows: list[tuple[int, Sequence[Any]]] = []
     refused = []
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as file:
-            reader = csv.reader(file)
+            reader = csv.reader(file, strict=True)
             columns = [cell.strip() for cell in next(reader, [])]
             if header is not None and not set(columns) & {*_KNOWN, *OTHER_NAMES} and len(columns) == len(header):
                 rows.append((1, columns))
@@ -200,7 +203,7 @@ def _parquet(path: Path) -> tuple[list[str], list[tuple[int, Sequence[Any]]], li
 
 def _splits(rows: Rows, file: str) -> tuple[list[tuple[str | None, str]], list[Refusal], bool]:
     """(part, split) of every row, part None where the row is refused; and whether the set has two parts."""
-    words = [values.text(rows.cell(row, "split")).lower() for _, row in rows.rows]
+    words = [values.word(rows.cell(row, "split")).lower() for _, row in rows.rows]
     if not any(words):
         return [("", "")] * len(words), [], False
     kinds = [_SPLITS.get(word) for word in words]

@@ -46,8 +46,13 @@ def is_missing(cell: object) -> bool:
 
 
 def text(cell: object) -> str:
-    """The cell as a word, "" where nothing is written."""
+    """The cell as it is written, "" where nothing is."""
     return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else str(cell).strip()
+
+
+def word(cell: object) -> str:
+    """The cell as a name, "" where it is missing."""
+    return "" if is_missing(cell) else text(cell)
 
 
 def number(cell: object, *, name: str, where: object) -> float:
@@ -100,7 +105,7 @@ def landmarks(cell: object, *, where: object) -> np.ndarray | None:
     except (TypeError, ValueError, OverflowError):
         raise DataError("landmark numbers", got=repr(cell)[:60], where=where) from None
     points = points.ravel()
-    if points.size == 0 or np.isnan(points).all():
+    if (np.isnan(points) | (points == NOT_ANNOTATED)).all():
         return None
     if points.size % 2:
         raise DataError("an even number of landmark numbers", got=points.size, where=where)

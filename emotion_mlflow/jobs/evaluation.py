@@ -20,7 +20,7 @@ from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
 from emotion_mlflow.data.sets import from_anywhere
-from emotion_mlflow.errors import DataError, without_password
+from emotion_mlflow.errors import DataError, ModelError, without_password
 from emotion_mlflow.evaluate import answer, load_saved, predictions_table
 from emotion_mlflow.jobs.faces import read_faces
 from emotion_mlflow.jobs.request import EvaluateRequest, Outcome
@@ -140,9 +140,13 @@ def _as_trained(request: EvaluateRequest, card: Mapping[str, Any]) -> EvaluateRe
 
 def _tell_known(manifest: Manifest, version: registry.Version, reporter: Reporter) -> None:
     """Of its own set, whole, or of one that has changed a little, the version has seen most faces."""
-    known = set[str]()
-    for split in ("train", "val"):
-        known |= set(stored.read_table(version.run_id, f"predictions/{split}.parquet")["content_hash"])
+    known, column = set[str](), "content_hash"
+    try:
+        for split in ("train", "val"):
+            known |= set(stored.read_table(version.run_id, f"predictions/{split}.parquet", [column])[column])
+    except ModelError as error:
+        reporter.warn(f"how many of the faces trained this version is not known: {error}")
+        return
     seen = int(manifest.table["content_hash"].isin(known).sum())
     if seen:
         reporter.warn(f"{seen} of {len(manifest)} faces trained or chose this version: its scores on them are too good")

@@ -24,6 +24,19 @@ FLAGS = {
     "data.max_rejected": "--max-rejected",
 }
 """Settings that decide what is read and which recipe it calls for, so that an override would come too late."""
+OWN_FLAGS = {
+    "training.epochs": "--epochs",
+    "training.batch_size": "--batch-size",
+    "training.learning_rate": "--learning-rate",
+    "training.rng_seed": "--rng-seed",
+    "model.image_size": "--image-size",
+    "model.tasks": "--tasks",
+    "model.weights": "--weights",
+    "data.limit": "--limit",
+    "data.split_seed": "--split-seed",
+    "data.drop_leaks": "--drop-leaks",
+}
+"""Settings that are typed as flags only: of two ways one would silently win."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +92,7 @@ class TrainRequest:
         for name, flag in FLAGS.items():
             if name in self.overrides:
                 raise ConfigError(flag, got=name, where="--set")
+        require_experiment(self.experiment)
         if self.register and (not self.model_name.strip() or set("/:") & set(self.model_name)):
             raise ConfigError("a name without / and :", got=repr(self.model_name), where="--model-name")
         config = self.config(drawn=self.data.data == "demo", labelled=TASKS, name=self.data.data)
@@ -113,8 +127,15 @@ class EvaluateRequest:
         splits = (AUTO, *SPLITS, "all")
         if self.split not in splits:
             raise ConfigError(f"a split of {', '.join(splits)}", got=self.split, where="--split")
+        require_experiment(self.experiment)
         DataConfig(max_rejected=self.max_rejected)
         _check_faces("demo" if self.data == AUTO else self.data, self.data_format, self.show_faces)
+
+
+def require_experiment(name: str) -> None:
+    """ConfigError for a name that MLflow does not take."""
+    if not name.strip():
+        raise ConfigError("a name", got=repr(name), where="--experiment")
 
 
 def _from_anywhere(weights: str) -> str:

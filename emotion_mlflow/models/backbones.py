@@ -30,7 +30,7 @@ class Trunk:
     weights_digest: str
     """32 hex digits of the file, of all arrays (imagenet), or `none`."""
     untrained_norms: tuple[str, ...]
-    """BatchNormalization layers that still stand at gamma 1, beta 0, mean 0, variance 1: nothing was loaded."""
+    """BatchNormalization layers that still stand at mean 0, variance 1: no statistics were loaded."""
     norms: int
     """BatchNormalization layers in all."""
     deepest_stage: str | None
@@ -93,10 +93,11 @@ def still_residuals(trunk: Trunk) -> None:
 
 def _with_imagenet(make: type, shape: tuple[int, int, int], name: str) -> keras.Model:
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # Keras prints its progress there, where `--json` goes
+        # Keras prints its progress on stdout, where `--json` goes, and warns of pictures that are not of 224 pixels.
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
             return make(include_top=False, weights="imagenet", input_shape=shape)
     except Exception as error:  # noqa: BLE001  Keras raises a bare Exception when a download fails
-        reason = first_line(error, longest=120)
+        reason = re.sub(r" on https?://\S+", "", first_line(error, longest=400))  # longer than all the rest of the line
         raise WeightsError(
             "ImageNet weights that can be downloaded, or --weights none, or --weights FILE",
             got=reason,
@@ -122,7 +123,7 @@ def load_weights(network: keras.Model, file: Path, name: str) -> None:
             if not issubclass(warning.category, DeprecationWarning | ResourceWarning):
                 raise ValueError(warning.message)
     except Exception as error:  # noqa: BLE001  h5py and Keras raise ValueError, OSError, KeyError and others by the kind of damage
-        reason = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split()).partition(" Example error message")[0][:120]
         raise WeightsError(f"a weights file that fits {name}", got=reason, where=file) from None
     if not all(np.isfinite(array).all() for array in network.get_weights()):
         raise WeightsError("weights that are finite numbers", got="NaN or infinity", where=file)
@@ -155,8 +156,7 @@ def _digest(network: keras.Model, weights: str) -> str:
 
 def _is_untrained(layer: keras.layers.BatchNormalization) -> bool:
     values = {weight.name: np.asarray(weight) for weight in layer.weights}
-    start = {"gamma": 1.0, "beta": 0.0, "moving_mean": 0.0, "moving_variance": 1.0}
-    return all((values[name] == at).all() for name, at in start.items() if name in values)
+    return bool((values["moving_mean"] == 0.0).all() and (values["moving_variance"] == 1.0).all())
 
 
 def _deepest_whole_stage(network: keras.Model, name: str, untrained: tuple[str, ...]) -> str | None:

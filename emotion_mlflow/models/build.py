@@ -41,8 +41,8 @@ class Parts:
         """
         pixels = keras.Input((None, None, 3), name="pixels")
         size = self.config.image_size
-        resized = keras.layers.Resizing(size, size, interpolation="bilinear", antialias=True, name="resize")(pixels)
-        outputs = self.whole(keras.ops.round(resized), training=False)
+        resize = keras.layers.Resizing(size, size, "bilinear", antialias=True, dtype="float32", name="resize")
+        outputs = self.whole(keras.ops.round(resize(pixels)), training=False)
         answers = {}
         for task, output in outputs.items():
             if task == "expression":
@@ -96,6 +96,7 @@ def _in_pixels(shares: keras.KerasTensor, pixels: keras.KerasTensor) -> keras.Ke
     """Shares of the picture -> pixels of the input; its size is summed up since a symbolic shape has no numbers."""
     height = keras.ops.sum(keras.ops.ones_like(pixels[:, :, 0, 0]), axis=1, keepdims=True)
     width = keras.ops.sum(keras.ops.ones_like(pixels[:, 0, :, 0]), axis=1, keepdims=True)
-    points = keras.layers.Reshape((-1, 2))(shares)
+    points = keras.layers.Reshape((-1, 2), dtype="float32")(shares)
     scaled = points * keras.ops.expand_dims(keras.ops.concatenate([width, height], axis=-1), axis=1)
-    return keras.layers.Reshape((shares.shape[-1],), name="landmark_pixels")(scaled - PIXEL_CENTRE)
+    flat = keras.layers.Reshape((shares.shape[-1],), dtype="float32", name="landmark_pixels")
+    return flat(scaled - PIXEL_CENTRE)

@@ -1,5 +1,7 @@
 """The figure of landmark errors. Used by plots only."""
 
+import math
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -7,8 +9,10 @@ from emotion_mlflow.labels import LandmarkLayout
 from emotion_mlflow.metrics.landmarks import LIMIT, curve_area, error_curve, failure_rate, nme
 from emotion_mlflow.plots.style import INK, SOFT, TRAIN, canvas, count, dress, legend, number
 
-REACH = 0.16
-"""The error axis ends here, twice the failure threshold; faces beyond are counted."""
+REACH, FARTHEST = 0.16, 0.4
+"""Where the error axis ends: at twice the failure threshold, or where one face in twenty is, but not farther."""
+LOOSER = 0.10
+"""The other threshold in use."""
 
 
 def landmark_errors(errors: np.ndarray, layout: LandmarkLayout) -> Figure:
@@ -21,7 +25,8 @@ def landmark_errors(errors: np.ndarray, layout: LandmarkLayout) -> Figure:
     name = "NME" if by_eyes else "NME (box)"
     figure = canvas(f"Landmark errors, {name} {number(nme(errors), 4)}, n = {count(len(known), 'face')}", height=4.8)
     axes = figure.add_subplot()
-    places, shares = error_curve(errors, REACH)
+    reach = min(max(REACH, math.ceil(np.quantile(known, 0.95) * 50) / 50), FARTHEST) if len(known) else REACH
+    places, shares = error_curve(errors, reach)
     axes.plot(
         places,
         shares,
@@ -45,19 +50,20 @@ def landmark_errors(errors: np.ndarray, layout: LandmarkLayout) -> Figure:
         color=INK,
         linestyle="--",
         linewidth=1.5,
-        label=f"failure above {LIMIT}: {failure_rate(errors):.1%} of faces",
+        label=f"failure above {LIMIT}: {failure_rate(errors):.1%} of faces, above {LOOSER:.2f}: "
+        f"{failure_rate(errors, LOOSER):.1%}",
     )
     median = float(np.median(known))
     axes.axvline(median, color=SOFT, linestyle=":", linewidth=1.5, label=f"median {number(median, 4)}")
     ground = "outer eye corners' distance" if by_eyes else "size of the points' box"
-    beyond = int((known > REACH).sum())
+    beyond = int((known > reach).sum())
     dress(
         axes,
-        title=f"{count(beyond, 'face')} beyond {REACH}" if beyond else "",
+        title=f"{count(beyond, 'face')} beyond {reach:g}" if beyond else "",
         x=f"mean point error / {ground}",
         y="share of faces",
     )
-    axes.set_xlim(0, REACH)
+    axes.set_xlim(0, reach)
     axes.set_ylim(0, 1.02)
-    legend(axes, loc="lower right")
+    legend(axes, loc="lower right" if median < reach / 2 else "upper left")
     return figure

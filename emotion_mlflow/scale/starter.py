@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 
 from emotion_mlflow.config import AUTO
 from emotion_mlflow.errors import ConfigError
-from emotion_mlflow.jobs.request import TrainRequest
+from emotion_mlflow.jobs.request import OWN_FLAGS, TrainRequest
 from emotion_mlflow.scale.cells import SEED, Cell
 
 STATUSES = ("finished", "skipped", "failed")
@@ -120,41 +120,39 @@ class LocalStarter:
 
 def train_arguments(request: TrainRequest, *, parent_run: str, resume: str = "") -> list[str]:
     """The words after `emotion-mlflow` that ask for this training; of a resumed one, seed and caches only."""
-    overrides = dict(request.overrides)
     flags: dict[str, object] = {
-        "rng-seed": overrides.pop(SEED, 0),  # its default says 0, against which a resumed run's own is held
-        "cache-dir": request.cache_dir,
-        "cache-limit": request.cache_limit,
-        "parent-run": parent_run,
+        "--rng-seed": request.overrides.get(SEED, 0),  # its default says 0, against which a resumed run's own is held
+        "--cache-dir": request.cache_dir,
+        "--cache-limit": request.cache_limit,
+        "--parent-run": parent_run,
     }
     if resume:
-        return ["train", *_flags({**flags, "resume": resume}), "--json"]
+        return ["train", *_words({**flags, "--resume": resume}), "--json"]
     flags |= {
-        "backbone": request.backbone,
-        "recipe": request.recipe,
-        "weights": f"{request.backbone}={request.weights}" if "=" in request.weights else request.weights,
-        "tasks": ",".join(request.tasks) or AUTO,
-        "data": request.data.data,
-        "data-format": request.data.data_format,
-        "split-seed": request.data.split_seed,
-        "limit": request.data.limit,
-        "max-rejected": request.data.max_rejected,
-        "drop-leaks": str(request.data.drop_leaks).lower(),
-        "experiment": request.experiment,
-        "model-name": request.model_name,
-        "no-register": str(not request.register).lower(),
-        "show-faces": request.show_faces,
+        "--backbone": request.backbone,
+        "--recipe": request.recipe,
+        "--weights": request.weights,
+        "--tasks": request.tasks or AUTO,
+        "--data": request.data.data,
+        "--data-format": request.data.data_format,
+        "--split-seed": request.data.split_seed,
+        "--limit": request.data.limit,
+        "--max-rejected": request.data.max_rejected,
+        "--drop-leaks": str(request.data.drop_leaks).lower(),
+        "--experiment": request.experiment,
+        "--model-name": request.model_name,
+        "--no-register": str(not request.register).lower(),
+        "--show-faces": request.show_faces,
     }
-    settings = [f"--set={name}={_text(value)}" for name, value in overrides.items()]
-    return ["train", *_flags(flags), *settings, "--json"]
+    for name, value in request.overrides.items():
+        flags[OWN_FLAGS.get(name, f"--set={name}")] = value
+    if "=" in (weights := str(flags["--weights"])):  # else the file's name would be read as BACKBONE=FILE
+        flags["--weights"] = f"{request.backbone}={weights}"
+    return ["train", *_words(flags), "--json"]
 
 
-def _flags(values: Mapping[str, object]) -> list[str]:
-    return [f"--{name}={value}" for name, value in values.items()]
-
-
-def _text(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+def _words(flags: Mapping[str, object]) -> list[str]:
+    return [f"{flag}={','.join(map(str, v)) if isinstance(v, (tuple, list)) else v}" for flag, v in flags.items()]
 
 
 @contextlib.contextmanager

@@ -72,12 +72,14 @@ def experiment_name(experiment_id: str) -> str:
         return str(mlflow.MlflowClient().get_experiment(experiment_id).name)
 
 
-def read_table(run_id: str, name: str) -> pd.DataFrame:
-    """A Parquet or CSV artifact of a run; ModelError where it has none that can be read."""
+def read_table(run_id: str, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """A Parquet or CSV artifact of a run, or some columns of it; ModelError where it has none that can be read."""
     with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as folder:
         try:
             file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name, dst_path=folder)
-            return pd.read_parquet(file) if Path(file).suffix == ".parquet" else pd.read_csv(file)
+            if Path(file).suffix == ".parquet":
+                return pd.read_parquet(file, columns=columns)
+            return pd.read_csv(file, usecols=columns)
         except (MlflowException, OSError, *UNREADABLE) as error:
             got = first_line(error)
             raise ModelError(f"a run that logged {name}", got=got, where=f"run {run_id}") from None

@@ -56,11 +56,11 @@ def test_data_check_names_the_first_leaks_and_identities_and_how_many_more(typed
 
 
 def test_data_check_shows_a_table_and_the_reasons(draw_set, tmp_path, typed):
-    root = draw_set(tmp_path / "set", train=16, val=8)
+    root = draw_set(tmp_path / "set[small]", train=16, val=8)
     (root / "train_set" / "images" / "3.jpg").write_bytes(b"no picture")
     code, out, _ = typed("data", "check", root, "--cache-dir", tmp_path / "cache")
     assert code == 0
-    assert "23 faces, 1 rejected" in out
+    assert "set[small]: 23 faces, 1 rejected" in out
     assert "rejected: train_set/images/3.jpg: " in out
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -75,6 +76,12 @@ MISTAKES = {
     "a setting of another kind": (["train", "--set", "augment.flip=often"], "expected a finite number; got 'often'"),
     "a set in a setting": (["train", "--set", "data.data=x"], "expected --data; got data.data in --set"),
     "a data format in a setting": (["train", "--set", "data.data_format=table"], "expected --data-format; got"),
+    "epochs in a setting": (["train", "--set", "training.epochs=3"], "expected --epochs; got training.epochs in --set"),
+    "tasks in a setting": (["train", "--set", "model.tasks=valence"], "expected --tasks; got model.tasks in --set"),
+    "a limit in a setting": (["grid", "--set", "data.limit=5"], "expected --limit; got data.limit in --set"),
+    "an experiment without a name": (["train", "--experiment", " "], "expected a name; got ' ' in --experiment"),
+    "an evaluation in no experiment": (["evaluate", "--model", "models:/emotion/1", "--experiment", ""], "got ''"),
+    "a set in bytes that are no text": (["data", "check", os.fsdecode(b"caf\xe9")], "a file name in UTF-8; got"),
     "a share in a setting": (["train", "--set", "data.max_rejected=0.9"], "expected --max-rejected; got"),
     "a backbone in a setting": (["grid", "--set", "model.backbone=vgg"], "expected --backbone; got model.backbone"),
     "a split seed below zero": (

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from emotion_mlflow.data.check import check
 from emotion_mlflow.data.read import read
 
 
@@ -174,6 +175,15 @@ def test_csv_rows_at_fault_are_rejected_with_their_row(tmp_path, write_csv, writ
     assert reasons[7] == "expected an id of its own; got a, as training.csv row 2 has"
     assert reasons[8] == "expected a number for valence; got 'high' in b.jpg"
     assert "expected a face box inside the 48 x 48 picture" in reasons[9]
+
+
+def test_a_face_that_both_lists_have_is_kept_in_both_and_is_a_leak(tmp_path, write_csv, write_picture):
+    for seed, name in enumerate("ab"):
+        write_picture(tmp_path / f"{name}.jpg", seed=seed)
+    write_csv(tmp_path / "training.csv", [csv_row("a.jpg"), csv_row("b.jpg")])
+    write_csv(tmp_path / "validation.csv", [csv_row("a.jpg")])
+    report = check(read(tmp_path, cache_dir=None))
+    assert (report.faces, report.rejected, report.leaks) == (3, 0, 1)
 
 
 def test_two_boxes_of_one_picture_are_two_faces(tmp_path, write_csv, write_picture):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from emotion_mlflow.data.check import check, check_rejected
+from emotion_mlflow.data.read import read
 from emotion_mlflow.errors import DataError
 
 
@@ -78,6 +79,14 @@ def test_unlabelled_ranges_are_absent_rather_than_made_up(make_manifest):
 @pytest.mark.parametrize(("rejected", "share"), [(0, 0.0), (1, 0.01), (50, 0.5)])
 def test_as_many_rejected_faces_as_allowed_pass(make_manifest, rejected, share):
     check_rejected(make_manifest([0] * (100 - rejected), rejected=rejected), share, data="tiny")
+
+
+def test_faces_without_any_label_are_no_fault(tmp_path, write_csv, write_picture):
+    write_picture(tmp_path / "a.png")
+    rows = [{"id": number, "path": "a.png", "expression": 9 if number else 1} for number in range(10)]
+    manifest = read(write_csv(tmp_path / "mine.csv", rows), cache_dir=None)
+    assert len(manifest.rejected) == 9
+    check_rejected(manifest, 0.0, data="mine.csv")
 
 
 def test_more_rejected_faces_than_allowed_stop_with_count_reason_and_list(make_manifest):

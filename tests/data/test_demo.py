@@ -111,6 +111,19 @@ def test_a_set_that_lost_a_picture_is_drawn_again(tmp_path):
     assert len(os.listdir(tmp_path)) == 1
 
 
+def test_read_anew_a_set_with_a_damaged_picture_is_drawn_again_and_says_so(tmp_path, caplog):
+    first = demo_manifest(tmp_path, train=8, validation=8)
+    file = first.root / first.table["path"][3]
+    whole = file.read_bytes()
+    file.write_bytes(whole[:500])
+    again = demo_manifest(tmp_path, train=8, validation=8, fresh=True)
+    assert (again.digest(), file.read_bytes()) == (first.digest(), whole)
+    assert f"{file} is damaged: all are drawn again" in caplog.text
+    caplog.clear()
+    demo_manifest(tmp_path, train=8, validation=8, fresh=True)
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     "damage",
     [lambda file: file.write_bytes(file.read_bytes()[:500]), lambda file: pd.DataFrame({"a": [1]}).to_parquet(file)],

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from emotion_mlflow.data.check import check
 from emotion_mlflow.data.read import read
 from emotion_mlflow.errors import DataError
 
@@ -109,6 +110,20 @@ def test_rows_at_fault_are_rejected_and_the_others_stay(pictures, write_csv):
     ]
 
 
+def test_a_picture_in_two_splits_is_a_leak_and_not_a_second_row_of_one_id(pictures, write_csv):
+    table = write_csv(pictures / "mine.csv", rows("abca", split=["train", "train", "test", "test"]))
+    manifest = read(table, cache_dir=None)
+    assert manifest.table["id"].tolist() == ["train/a.png", "b", "c", "validation/a.png"]
+    assert check(manifest).leaks == 1
+
+
+def test_words_for_nothing_are_no_identity_source_or_id(pictures, write_csv):
+    columns = {name: ["NaN", "null"] for name in ("id", "identity", "source", "split")}
+    manifest = read(write_csv(pictures / "mine.csv", rows("ab", **columns)), cache_dir=None)
+    assert manifest.table[["id", "identity", "source"]].to_numpy().tolist() == [["a", "", ""], ["b", "", ""]]
+    assert not manifest.identities_known
+
+
 def test_pictures_of_one_stem_keep_their_suffix_as_id(pictures, write_csv, write_picture):
     write_picture(pictures / "a.jpg", seed=9)
     table = write_csv(pictures / "mine.csv", [{"path": name, "expression": 0} for name in ("a.png", "a.jpg", "b.png")])
@@ -125,8 +140,9 @@ def test_pictures_of_one_stem_keep_their_suffix_as_id(pictures, write_csv, write
         ("path,expression\n", "expected at least one readable face; got none, 0 rejected"),
         (
             "path,expression\nz.png,1\n",
-            "got none, 1 rejected, the first: mine.csv: expected a file; got none there in z.png",
+            "got none, 1 rejected, the first: mine.csv row 2: expected a file; got none there in z.png",
         ),
+        ('path,expression\na.png,1\n"b.png,1\nc.png,1\n', "expected a readable csv table; got unexpected end of data"),
         ("path,expression\na.png," + "9" * 1_100_000, "expected a readable csv table; got field larger than"),
     ],
 )

@@ -73,7 +73,7 @@ def test_landmarks_come_as_text_or_as_lists(cell):
     assert values.landmarks(cell, where="x").tolist() == [1, 2.5, -3, 4]
 
 
-@pytest.mark.parametrize("cell", ["", None, math.nan, [], "nan;nan"])
+@pytest.mark.parametrize("cell", ["", None, math.nan, [], "nan;nan", -2, "-2", [-2.0] * 136, "-2;nan"])
 def test_missing_landmarks_are_none(cell):
     assert values.landmarks(cell, where="x") is None
 

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pytest
@@ -125,6 +128,22 @@ def test_all_faces_of_the_version_s_own_set_are_scored_with_the_same_warning(tra
     outcome = evaluated(split="all")
     assert {name.split("/")[1] for name in outcome.scores} == {"all"}
     assert "warning: 32 of 40 faces trained or chose this version" in capsys.readouterr().err
+
+
+@pytest.fixture
+def lost(trained):
+    """The version's own list of its training faces is gone from the store while the test runs."""
+    folder = Path(url2pathname(urlsplit(trained.run().info.artifact_uri).path)) / "predictions"
+    (folder / "train.parquet").rename(folder / "elsewhere")
+    yield
+    (folder / "elsewhere").rename(folder / "train.parquet")
+
+
+def test_where_the_training_faces_are_not_known_any_more_all_are_scored_and_that_is_said(lost, evaluated, capsys):
+    outcome = evaluated(split="all")
+    assert {name.split("/")[1] for name in outcome.scores} == {"all"}
+    said = capsys.readouterr().err
+    assert "warning: how many of the faces trained this version is not known: expected a run that logged" in said
 
 
 def test_auto_refuses_a_set_that_has_changed_since_the_training(changed, trained, evaluated, monkeypatch):

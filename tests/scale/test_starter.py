@@ -33,7 +33,12 @@ def test_a_training_is_asked_for_exactly_what_the_cell_says(tmp_path, weights):
         data=DataConfig(
             data="some faces", data_format="table", split_seed=3, limit=64, max_rejected=0.5, drop_leaks=True
         ),
-        overrides={"training.epochs": 2, "training.learning_rate": 1e-3, "augment.contrast": (0.8, 1.2)},
+        overrides={
+            "training.epochs": 2,
+            "training.learning_rate": 1e-3,
+            "augment.contrast": (0.8, 1.2),
+            "model.dropout": 0.1,
+        },
         experiment="two words",
         model_name="small",
         register=False,

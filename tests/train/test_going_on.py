@@ -71,7 +71,8 @@ def test_in_half_precision_weights_stay_whole_and_a_killed_training_goes_on_bit_
     parts = start(config)
     fit(config, parts, pixels(), pixels(seed=1))
     assert {layer.compute_dtype for layer in parts.trunk.network.layers if layer.trainable_weights} == {"float16"}
-    assert {str(answer.dtype) for answer in parts.whole.output.values()} == {"float32"}
+    for network in (parts.whole, parts.answering()):
+        assert {str(answer.dtype) for answer in network.output.values()} == {"float32"}
     assert {str(weight.dtype) for weight in parts.whole.trainable_weights} == {"float32"}
 
     with pytest.raises(Killed):
