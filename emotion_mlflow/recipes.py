@@ -132,7 +132,7 @@ def demo(backbone: str) -> RunConfig:
         augment=AugmentConfig(flip=0.5),
         training=replace(
             start.training,
-            epochs=5,
+            epochs=facts.scratch_epochs,
             warmup_epochs=0,
             learning_rate=facts.scratch_learning_rate,
             weight_decay=1e-3,

@@ -30,6 +30,7 @@ class Backbone:
     scratch_size: int = 64
     """Pixels at which it learns from scratch in minutes on two cores: the recipe `demo`."""
     scratch_learning_rate: float = 3e-3
+    scratch_epochs: int = 8
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -42,6 +43,7 @@ BACKBONES: dict[str, Backbone] = {
         published="resnet50",
         scratch_size=48,
         scratch_learning_rate=1e-3,
+        scratch_epochs=5,
     ),
     "efficientnetb0": Backbone(
         application="EfficientNetB0",
