@@ -33,6 +33,9 @@ FIGURES = 24
 SETTINGS = {f"setting_{number}": number for number in range(60)}
 FILES = {f"figures/{number}.png": bytes([number]) * 100_000 for number in range(8)}
 EXPERIMENT = "load"
+FAULT = re.compile(r"^\S*(Error|Exception)\b.*: ")
+"""Last line of a traceback in the server's log."""
+LINES = 10
 ANSWER = re.compile(r'"(GET|POST|PUT|PATCH|DELETE) (\S+) HTTP/1.1" (\d{3})')
 
 
@@ -175,7 +178,8 @@ def run(database: str, *, seconds: float, show: Callable[[str], None]) -> bool:
             written = [writer.result() for writer in writers]
         epochs = {run_id: count for one in written for run_id, count in one.epochs.items()}
         found = faults(server.uri, epochs) + [one for run_id in epochs for one in lacking(server.uri, run_id)]
-        answers = ANSWER.findall((server.folder / "server.log").read_text())
+        log = (server.folder / "server.log").read_text()
+    answers = ANSWER.findall(log)
     statuses, unsent = Counter(status[0] + "xx" for _, _, status in answers), sum(one.unsent for one in written)
     taken = np.concatenate([one.seconds for one in written])
     show(
@@ -185,6 +189,10 @@ def run(database: str, *, seconds: float, show: Callable[[str], None]) -> bool:
         f"{sum(one.failed for one in written)}; unsent {unsent}; "
         f"lost or doubled {len(found)}{': ' + found[0] if found else ''}"
     )
+    for what in (each for each in answers if each[2].startswith("5")):
+        show(f"            {' '.join(what)}")
+    for line in [line for line in log.splitlines() if FAULT.search(line)][:LINES]:
+        show(f"            {line[:300]}")
     return not (found or unsent or statuses["5xx"]) and len(epochs) == WRITERS and bool(statuses["2xx"])
 
 
