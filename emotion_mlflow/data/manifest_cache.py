@@ -18,7 +18,7 @@ from emotion_mlflow.data.folder import Folder, Watch
 from emotion_mlflow.data.manifest import COLUMNS, REJECTED_COLUMNS, Manifest
 from emotion_mlflow.errors import DataError
 
-VERSION = 2
+VERSION = 3
 """Raised whenever a reader would answer differently for the same files."""
 
 _KEY = b"emotion_mlflow"

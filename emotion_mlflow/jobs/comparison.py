@@ -24,6 +24,7 @@ from emotion_mlflow.comparison.values import Comparison
 from emotion_mlflow.config import AUTO, SHOW_FACES, DataConfig
 from emotion_mlflow.errors import ConfigError, EmotionError, ModelError, without_password
 from emotion_mlflow.evaluate import read_predictions
+from emotion_mlflow.jobs.request import require_experiment
 from emotion_mlflow.metrics.paired import lower_is_better
 from emotion_mlflow.models.facts import backbone_facts
 from emotion_mlflow.recipes import RECIPES
@@ -65,6 +66,7 @@ class CompareRequest:
 
     def check(self) -> None:
         """Raises what can be known of a mistake without asking the registry."""
+        require_experiment(self.experiment)
         if self.show_faces not in SHOW_FACES:
             raise ConfigError(f"one of {', '.join(SHOW_FACES)}", got=self.show_faces, where="--show-faces")
         names, flag = (self.models, "--models") if self.models else (self.backbones, "--backbones")

@@ -10,6 +10,7 @@ from typing import Any
 
 from emotion_mlflow import cache
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.jobs.request import require_experiment
 from emotion_mlflow.models.facts import BACKBONES, backbone_facts
 from emotion_mlflow.promotion import chain
 from emotion_mlflow.promotion.gates import Gate
@@ -40,6 +41,7 @@ class Place:
 
     def check(self) -> None:
         """Raises what can be known of a mistake without asking the registry."""
+        require_experiment(self.experiment)
         good = re.fullmatch(r"[A-Za-z0-9_-]+", self.to) and not re.fullmatch(r"[vV]?\d+|latest", self.to)
         if self.to in BACKBONES:
             raise ConfigError("an alias that compare does not move without a gate", got=self.to, where="--to")

@@ -82,6 +82,8 @@ MISTAKES = {
     "an experiment without a name": (["train", "--experiment", " "], "expected a name; got ' ' in --experiment"),
     "an evaluation in no experiment": (["evaluate", "--model", "models:/emotion/1", "--experiment", ""], "got ''"),
     "a set in bytes that are no text": (["data", "check", os.fsdecode(b"caf\xe9")], "a file name in UTF-8; got"),
+    "a comparison in no experiment": (["compare", "--experiment", ""], "got ''"),
+    "a promotion in no experiment": (["promote", "--backbone", "resnet50", "--experiment", ""], "got ''"),
     "a share in a setting": (["train", "--set", "data.max_rejected=0.9"], "expected --max-rejected; got"),
     "a backbone in a setting": (["grid", "--set", "model.backbone=vgg"], "expected --backbone; got model.backbone"),
     "a split seed below zero": (
