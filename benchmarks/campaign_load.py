@@ -155,6 +155,28 @@ def lacking(uri: str, run_id: str) -> list[str]:
     return [f"{run_id} {name}" for name in found]
 
 
+def at_once(uri: str, count: int) -> list[str]:
+    """Every one of `count` runs logs a batch at the same moment, once; why some were refused."""
+    import mlflow
+
+    client = mlflow.MlflowClient(uri)
+    experiment = client.create_experiment(f"{count} at once")
+    runs = [client.create_run(experiment).info.run_id for _ in range(count)]
+    all_ready = threading.Barrier(count)
+
+    def log(run_id: str) -> str:
+        metrics = [mlflow.entities.Metric(name, 1.0, 0, 1) for name in names()]
+        all_ready.wait()
+        try:
+            client.log_batch(run_id, metrics)
+        except mlflow.MlflowException as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(count) as pool:
+        return [refusal for refusal in pool.map(log, runs) if refusal]
+
+
 @contextlib.contextmanager
 def serving(database: str) -> Iterator[Server]:
     """A real server on either database."""

@@ -27,6 +27,8 @@ from emotion_mlflow.tracking.environment import without_mlflow
 
 SMALL = ["--backbone", "mobilenetv3small", "--weights", "none", "--image-size", "32", "--recipe", "improved"]
 SMALL += ["--data", "demo", "--limit", "32", "--epochs", "3"]
+CONNECTIONS = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "10", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "35"}
+"""As in docker/compose.yaml, which says why."""
 TIMED_FILES = ("python_env.yaml", "MLmodel", "network.keras")
 """Files with times, ids or packing dates in them; of these only the presence is compared (the weights are, apart)."""
 TAGS_OF_A_MOMENT = ("heartbeat", "mlflow.source.git.commit")
@@ -53,7 +55,7 @@ class Server:
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(self.port)]
         command += ["--backend-store-uri", self.cluster.uri if self.cluster else f"sqlite:///{self.folder}/mlflow.db"]
         command += ["--artifacts-destination", str(self.folder / "artifacts")]
-        environment = _environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment = _environment() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | CONNECTIONS
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, env=environment, start_new_session=True

@@ -18,6 +18,13 @@ def test_sixteen_trainings_at_once_lose_and_double_nothing_on_postgresql():
     assert campaign_load.run("postgresql", seconds=8, show=lines.append), lines
 
 
+@pytest.mark.usefixtures("installed")
+def test_more_batches_at_once_than_a_worker_takes_are_all_answered_on_postgresql(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with campaign_load.serving("postgresql") as server:
+        assert [refusal for count in (60, 61, 62) for refusal in campaign_load.at_once(server.uri, count)] == []
+
+
 def test_a_lost_a_doubled_and_a_changed_figure_are_noticed(server):
     import mlflow
 

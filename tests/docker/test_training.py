@@ -17,6 +17,7 @@ import mlflow
 import pytest
 
 import docker
+from benchmarks.campaign_load import at_once
 from emotion_mlflow.promotion.limits import SHIPPED
 from emotion_mlflow.service import engine
 from emotion_mlflow.service.compose import Build
@@ -55,6 +56,12 @@ def test_artifacts_lie_in_the_store_and_not_in_the_server(trained_there, up):
     found = json.loads(up.inside("server", "python", "/app/artifacts.py", "digests")[1])
     assert any(trained_there["run_id"] in name for name in found)
     assert "mlruns" not in up.inside("server", "ls", "/tmp", "/scratch")[1]  # noqa: S108  inside the container
+
+
+def test_forty_trainings_may_log_at_the_same_moment(up, tracking, monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert at_once(up.uri, 40) == []
+    assert up.inside("database", "psql", "-U", "postgres", "-Atqc", "show max_connections") == (0, "300")
 
 
 def test_a_version_is_promoted(trained_there, up, tracking, command, tmp_path):

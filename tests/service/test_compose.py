@@ -3,6 +3,7 @@ import re
 import pytest
 import yaml
 
+from benchmarks.campaign_outage import CONNECTIONS
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.service import compose
 from emotion_mlflow.service.stack import COMPOSE
@@ -258,6 +259,18 @@ def test_jobs_pickles_and_telemetry_are_off(shipped):
     assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert "-master.telemetry=false" in shipped.service("store").command
+
+
+def test_trainings_that_log_at_once_cannot_take_each_other_s_connections(shipped):
+    environment = shipped.service("server").environment
+    pool = {name: environment[name] for name in CONNECTIONS}
+    assert pool == CONNECTIONS
+    at_once, password_checks, workers = 40, 15, 4
+    each = sum(map(int, pool.values()))
+    assert each > at_once
+    (limit,) = [word for word in shipped.service("database").command if "=" in word]
+    assert int(limit.removeprefix("max_connections=")) > workers * (each + password_checks)
+    assert shipped.service("database").processes > int(limit.removeprefix("max_connections="))
 
 
 def test_no_secret_stands_in_an_environment(shipped):
