@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from emotion_mlflow.data.assembly import UNLABELLED
+from emotion_mlflow.data.assembly import UNLABELLED, Refusal
 from emotion_mlflow.data.leaks import Twins, crossing_identities, find_twins, leaks
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.errors import DataError
@@ -65,12 +65,10 @@ def check_rejected(manifest: Manifest, max_rejected: float, *, data: str) -> Non
     rejected, total = len(faults), len(manifest.rejected) + len(manifest)
     if rejected <= max_rejected * total:
         return
-    first = faults.iloc[0]
-    row = f" row {first['row']}" if first["row"] >= 0 else ""
     raise DataError(
         f"at most {max_rejected:.3g} of the faces rejected (--max-rejected)",
-        got=f"{rejected} of {total} ({rejected / total:.3g}), the first: {first['file']}{row}: "
-        f"{first['reason']}; all of them: emotion-mlflow data check {shlex.quote(data)} --json",
+        got=f"{rejected} of {total} ({rejected / total:.3g}), the first: {Refusal(*faults.iloc[0])}; "
+        f"all of them: emotion-mlflow data check {shlex.quote(data)} --json",
         where=manifest.name,
     )
 

@@ -155,8 +155,7 @@ def _digest(network: keras.Model, weights: str) -> str:
 
 
 def _is_untrained(layer: keras.layers.BatchNormalization) -> bool:
-    values = {weight.name: np.asarray(weight) for weight in layer.weights}
-    return bool((values["moving_mean"] == 0.0).all() and (values["moving_variance"] == 1.0).all())
+    return not np.any(layer.moving_mean) and bool(np.all(np.asarray(layer.moving_variance) == 1.0))
 
 
 def _deepest_whole_stage(network: keras.Model, name: str, untrained: tuple[str, ...]) -> str | None:

@@ -25,7 +25,7 @@ def landmark_errors(errors: np.ndarray, layout: LandmarkLayout) -> Figure:
     name = "NME" if by_eyes else "NME (box)"
     figure = canvas(f"Landmark errors, {name} {number(nme(errors), 4)}, n = {count(len(known), 'face')}", height=4.8)
     axes = figure.add_subplot()
-    reach = min(max(REACH, math.ceil(np.quantile(known, 0.95) * 50) / 50), FARTHEST) if len(known) else REACH
+    reach = min(max(REACH, math.ceil(np.quantile(known, 0.95) * 50) / 50), FARTHEST)
     places, shares = error_curve(errors, reach)
     axes.plot(
         places,
