@@ -138,17 +138,19 @@ def _probe(
 ) -> dict[str, float]:
     from emotion_mlflow.checkpoints import Checkpoints
     from emotion_mlflow.data.batches import Examples, truth_arrays
-    from emotion_mlflow.features import compute_features
+    from emotion_mlflow.features import compute_features, reduce_features
     from emotion_mlflow.train import fit
 
     started = time.perf_counter()
     held_out = np.arange(len(manifest)) % 10 == 0
-    examples = []
-    for rows in (np.flatnonzero(~held_out), np.flatnonzero(held_out)):
-        part = manifest.rows(rows)
-        contents = part.table["content_hash"].to_numpy().astype(str)
-        features = compute_features(parts, pixels[rows], contents=contents, cache_dir=folder)
-        examples.append(Examples(inputs=features, truth=truth_arrays(part), layout=part.layout))
+    splits, features = [np.flatnonzero(~held_out), np.flatnonzero(held_out)], []
+    for rows in splits:
+        contents = manifest.table["content_hash"].to_numpy().astype(str)[rows]
+        features.append(compute_features(parts, pixels[rows], contents=contents, cache_dir=folder))
+    examples = [
+        Examples(inputs=inputs, truth=truth_arrays(manifest.rows(rows)), layout=manifest.layout)
+        for rows, inputs in zip(splits, reduce_features(parts, *features), strict=True)
+    ]
     computed = time.perf_counter()
     kept = Checkpoints(folder / "checkpoints")
     fit(config, parts, *examples, sink=sink, checkpoints=kept)

@@ -75,6 +75,7 @@ class ModelConfig:
     batch_norm_momentum: float = 0.99  # of the moving averages
     still_residuals: bool = False  # from scratch: residual branches start at zero
     head_norm: bool = True  # LayerNormalization between pooled features and heads
+    components: int = 0  # of a frozen backbone's features, the principal ones that the heads see; 0: the features
     dropout: float = 0.2  # before the heads, share of features
 
     def __post_init__(self) -> None:
@@ -83,6 +84,9 @@ class ModelConfig:
         _need(bool(self.tasks) and not unknown, f"tasks of {', '.join(TASKS)}", ",".join(self.tasks), "tasks")
         _need(32 <= self.image_size <= 1024, "an image size of 32 to 1024 pixels", self.image_size, "image_size")
         object.__setattr__(self, "tasks", ordered)  # named in another order, it is the same configuration
+        _need(self.components >= 0, "a number of at least 0", self.components, "model.components")
+        if self.train_backbone:
+            _need(not self.components, "0 where the backbone is trained", self.components, "model.components")
         _need(0 <= self.dropout < 1, "a share from 0 to below 1", self.dropout, "model.dropout")
         momentum = self.batch_norm_momentum
         _need(0 < momentum < 1, "a momentum between 0 and 1", momentum, "model.batch_norm_momentum")

@@ -1,4 +1,7 @@
-"""Frozen-backbone features, computed once a face and its mirror image, and cached by content. Used by the job."""
+"""Frozen-backbone features, computed once a face and its mirror image, and cached by content. Used by the job.
+
+Heads may see their principal components instead, which are the training faces' own and are not cached.
+"""
 
 import contextlib
 import functools
@@ -23,6 +26,9 @@ from emotion_mlflow.models.build import Parts
 Progress = Callable[[int, int], None]
 
 BATCH = 64
+SCATTER_ROWS = 4096
+"""Features whose products are added up at once: half a million of them need no second copy."""
+SMALLEST_VARIANCE = 1e-5
 VERSION = 1
 """Raised whenever other features would be computed from the same pixels and trunk."""
 
@@ -42,7 +48,8 @@ def compute_features(
     pixels: (N, S, S, 3) uint8; contents: (N,) content hashes. A face is found again in whatever set it comes, by its
     hash and the trunk's weights, cut and preprocessing, by the same libraries; heads have no part in it.
     """
-    kept = _Kept(folder=cache_dir / "features" / _trunk_key(parts), width=parts.heads.input.shape[-1])
+    sees = parts.components or parts.heads
+    kept = _Kept(folder=cache_dir / "features" / _trunk_key(parts), width=sees.input.shape[-1])
     features, missing = np.empty((len(contents), 2, kept.width), np.float32), np.ones(len(contents), bool)
     for listed, array in kept.files():
         _copy(features, missing, contents, listed, array)
@@ -53,6 +60,36 @@ def compute_features(
         kept.add(contents[rows], computed)
         _copy(features, missing, contents, contents[rows], computed)
     return features
+
+
+def reduce_features(parts: Parts, train: np.ndarray, val: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the heads see of (N, 2, F) features: (N, 2, K), or the features themselves where K is not set.
+
+    The K principal components of the training faces and their mirror images; `parts.whole` computes the same from now.
+    """
+    if parts.components is None:
+        return train, val
+    kernel, bias = principal_components(train.reshape(-1, train.shape[-1]), parts.components.units)
+    parts.components.set_weights([kernel, bias])
+    rows = [(features.reshape(-1, len(kernel)) @ kernel + bias) for features in (train, val)]
+    return rows[0].reshape(*train.shape[:2], -1), rows[1].reshape(*val.shape[:2], -1)
+
+
+def principal_components(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(F, K) kernel and (K,) bias float32: features @ kernel + bias are their K principal components.
+
+    features: (N, F). The components lie around 0, uncorrelated, largest first (Jolliffe 2002, section 1.1), all divided
+    by one number that makes their mean variance 1; they are not whitened.
+    """
+    mean = features.mean(axis=0, dtype=np.float64)
+    scatter = np.zeros((len(mean), len(mean)))
+    for start in range(0, len(features), SCATTER_ROWS):
+        rows = features[start : start + SCATTER_ROWS] - mean.astype(np.float32)
+        scatter += rows.T @ rows
+    variances, directions = np.linalg.eigh(scatter / len(features))
+    scale = np.sqrt(variances[-count:].mean() + SMALLEST_VARIANCE)
+    kernel = directions[:, ::-1][:, :count] / scale
+    return kernel.astype(np.float32), (-mean @ kernel).astype(np.float32)
 
 
 def _copy(
@@ -128,6 +165,7 @@ def _trunk_key(parts: Parts) -> str:
         config.pixels,
         config.image_size,
         config.head_norm,
+        keras.mixed_precision.global_policy().name,
     ]
     if parts.trunk.weights == "none":
         trunk.append(_arrays_digest(parts))

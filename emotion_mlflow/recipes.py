@@ -104,7 +104,9 @@ def probe(backbone: str) -> RunConfig:
     return replace(
         start,
         recipe="probe",
-        model=replace(start.model, image_size=96, train_backbone=False, batch_norm="frozen", dropout=0.0),
+        model=replace(
+            start.model, image_size=96, train_backbone=False, batch_norm="frozen", components=512, dropout=0.0
+        ),
         augment=AugmentConfig(flip=0.5),
         training=replace(
             start.training, epochs=50, warmup_epochs=0, batch_size=1024, learning_rate=1e-3, weight_decay=1e-2

@@ -39,6 +39,11 @@ def other_value(config, name):
     return {int: lambda: value + 1, float: lambda: value / 3 + 0.1, str: lambda: f"{value}-other"}[type(value)]()
 
 
+def plain(name):
+    """A config in which the setting `name` may have another value; components are of a frozen backbone alone."""
+    return RunConfig(recipe="plain", model=ModelConfig(train_backbone=name != "model.components"))
+
+
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_what_to_params_writes_from_params_reads_back(recipe, backbone):
@@ -51,7 +56,7 @@ def test_what_to_params_writes_from_params_reads_back(recipe, backbone):
 
 @pytest.mark.parametrize("name", field_names())
 def test_every_field_survives_being_written_and_read(name):
-    config = RunConfig(recipe="plain")
+    config = plain(name)
     changed = config.override({name: other_value(config, name)})
     assert changed != config
     assert RunConfig.from_params(changed.to_params()) == changed
@@ -59,7 +64,7 @@ def test_every_field_survives_being_written_and_read(name):
 
 @pytest.mark.parametrize("name", field_names())
 def test_the_digest_changes_with_every_field_but_seed_names_and_paths(name):
-    config = RunConfig(recipe="plain")
+    config = plain(name)
     changed = config.override({name: other_value(config, name)})
     digests = [each.digest(training_data="faces", weights="none") for each in (config, changed)]
     assert (digests[0] == digests[1]) is (name in NOT_IN_DIGEST)
@@ -170,6 +175,8 @@ def test_a_wrong_name_lists_the_right_ones(name):
         (ModelConfig, "tasks", (), "expected tasks of expression, valence, arousal, landmarks; got in tasks"),
         (ModelConfig, "image_size", 31, "expected an image size of 32 to 1024 pixels; got 31 in image_size"),
         (ModelConfig, "image_size", 1025, "expected an image size of 32 to 1024 pixels; got 1025 in image_size"),
+        (ModelConfig, "components", -1, "expected a number of at least 0; got -1 in model.components"),
+        (ModelConfig, "components", 8, "expected 0 where the backbone is trained; got 8 in model.components"),
         (ModelConfig, "dropout", 1.0, "expected a share from 0 to below 1; got 1.0 in model.dropout"),
         (
             ModelConfig,

@@ -167,3 +167,76 @@ def test_features_that_could_not_be_kept_leave_no_half_file(parts, tmp_path, mon
     with pytest.raises(type(error)):
         compute(parts, tmp_path)
     assert list((tmp_path / "features").rglob("*.part")) == []
+
+
+def correlated(rows, width):
+    rng = np.random.default_rng(3)
+    mixing = rng.normal(size=(width, width)) * np.linspace(0.1, 2, width)
+    return (rng.normal(size=(rows, width)) @ mixing + rng.normal(size=width)).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_components_are_those_of_scikit_learn_with_a_mean_variance_of_one(count, monkeypatch):
+    from sklearn.decomposition import PCA
+
+    from emotion_mlflow.features import principal_components
+
+    monkeypatch.setattr("emotion_mlflow.features.SCATTER_ROWS", 64)  # so that the last rows are a part of it
+    features = correlated(500, 12)
+    kernel, bias = principal_components(features, count)
+    assert (kernel.shape, kernel.dtype, bias.shape, bias.dtype) == ((12, count), np.float32, (count,), np.float32)
+    found = features @ kernel + bias
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
+    assert found.var(axis=0).mean() == pytest.approx(1, rel=1e-3)
+    wanted = PCA(count).fit_transform(features)
+    wanted /= np.sqrt(wanted.var(axis=0).mean())
+    np.testing.assert_allclose(np.abs(found), np.abs(wanted), atol=2e-3)
+
+
+def test_fewer_faces_than_components_give_finite_ones():
+    from emotion_mlflow.features import principal_components
+
+    for features in (correlated(4, 12), np.ones((4, 12), np.float32)):
+        kernel, bias = principal_components(features, 8)
+        found = features @ kernel + bias
+        assert np.abs(found).max() < 10
+
+
+def test_the_whole_network_sees_the_components_that_its_heads_learn_from(weights_files, tmp_path):
+    from emotion_mlflow.features import reduce_features
+
+    parts = make(weights=weights_files[0], components=2)
+    features = compute(parts, tmp_path)
+    train, val = reduce_features(parts, features[:2], features[2:])
+    assert (train.shape, val.shape) == ((2, 2, 2), (1, 2, 2))
+    from_pixels = parts.whole(pixels().astype(np.float32), training=False)
+    for heads_input, rows in ((train, slice(0, 2)), (val, slice(2, 3))):
+        answers = parts.heads(heads_input[:, 0], training=False)
+        for task, values in answers.items():
+            np.testing.assert_allclose(from_pixels[task][rows], values, rtol=1e-3, atol=1e-4)
+    assert np.ptp(np.asarray(from_pixels["expression"]), axis=0).max() > 1e-3
+    assert not [w for w in parts.whole.trainable_weights if "components" in w.path]
+
+
+def test_without_components_heads_see_the_features_themselves(parts, tmp_path):
+    from emotion_mlflow.features import reduce_features
+
+    features = compute(parts, tmp_path)
+    train, val = reduce_features(parts, features[:2], features[2:])
+    np.testing.assert_array_equal(np.concatenate([train, val]), features)
+
+
+def test_components_are_at_most_the_features(weights_files):
+    assert make(weights=weights_files[0], components=5000).heads.input.shape[-1] == 576
+
+
+def test_half_precision_s_features_are_others(weights_files, tmp_path):
+    import keras
+
+    compute(make(weights=weights_files[0]), tmp_path)
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        compute(make(weights=weights_files[0]), tmp_path)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert len(files(tmp_path)) == 2

@@ -63,8 +63,8 @@ class Canvas:
 
 
 def _large(points: np.ndarray) -> list[float]:
-    """Small-picture pixels, where the first spans 0 to 1, as Pillow's, whose first is drawn at 0."""
-    flat: list[float] = (points * LARGER - 0.5).ravel().tolist()
+    """Small-picture pixels as Pillow's brush takes them; to both the first one spans 0 to 1."""
+    flat: list[float] = (points * LARGER).ravel().tolist()
     return flat
 
 

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pictures import decode, quiet_pillow
-from emotion_mlflow.labels import EXPRESSIONS
+from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE
 
 _PAPER, _INK, _FAINT = (255, 255, 255), (20, 20, 20), (105, 105, 105)
 _POINT, _RIM = (
@@ -47,7 +47,7 @@ def _face(manifest: Manifest, face: int, cell: int) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     scale = np.array([2 * cell / row["width"], 2 * cell / row["height"]])
     radius = max(1.5, cell / 55)
-    for x, y in manifest.landmarks[face].reshape(-1, 2) * scale:
+    for x, y in (manifest.landmarks[face].reshape(-1, 2) + PIXEL_CENTRE) * scale:
         if math.isfinite(x + y):
             draw.circle((x, y), radius + 1.5, fill=_RIM)
             draw.circle((x, y), radius, fill=_POINT)

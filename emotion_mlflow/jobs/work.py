@@ -30,7 +30,7 @@ from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
 from emotion_mlflow.errors import without_password
 from emotion_mlflow.evaluate import Scored, answer, load_saved, predictions_table, score
-from emotion_mlflow.features import compute_features
+from emotion_mlflow.features import compute_features, reduce_features
 from emotion_mlflow.jobs.faces import Faces, mean_affect, mean_shape
 from emotion_mlflow.jobs.request import Outcome, TrainRequest
 from emotion_mlflow.labels import EXPRESSIONS
@@ -162,7 +162,7 @@ class Work:
 
     def _fit(self, parts: Parts, faces: Faces) -> Fitted:
         kept = self._kept() if self.request.resume else None
-        examples = [self._examples(parts, faces.parts[name], faces.pixels_of(name)) for name in ("train", "val")]
+        examples = self._examples(parts, faces)
         self.reporter.stage("training")
         sink = Both(self, self.reporter)  # in this order: an epoch that was told has been kept, wherever a stop falls
         fitted = fit(self.config, parts, *examples, sink=sink, checkpoints=self._checkpoints, start=kept)
@@ -188,18 +188,28 @@ class Work:
         if self.rows:
             self.run.log_text("history.csv", pd.DataFrame(self.rows).to_csv(index=False))
 
-    def _examples(self, parts: Parts, manifest: Manifest, pixels: np.ndarray) -> Examples:
-        inputs = pixels
-        if not self.config.model.train_backbone:
-            self.reporter.stage("computing features")
-            inputs = compute_features(
-                parts,
-                pixels,
-                contents=manifest.table["content_hash"].to_numpy().astype(str),
-                cache_dir=self.request.cache_dir,
-                progress=self.reporter.advance,
-            )
-        return Examples(inputs=inputs, truth=truth_arrays(manifest), layout=manifest.layout)
+    def _examples(self, parts: Parts, faces: Faces) -> list[Examples]:
+        """Of train and val: pixels, or what the heads of a frozen backbone see of them."""
+        splits = ("train", "val")
+        if self.config.model.train_backbone:
+            inputs = [faces.pixels_of(split) for split in splits]
+        else:
+            inputs = list(reduce_features(parts, *(self._features(parts, faces, split) for split in splits)))
+        manifests = [faces.parts[split] for split in splits]
+        return [
+            Examples(inputs=array, truth=truth_arrays(manifest), layout=manifest.layout)
+            for array, manifest in zip(inputs, manifests, strict=True)
+        ]
+
+    def _features(self, parts: Parts, faces: Faces, split: str) -> np.ndarray:
+        self.reporter.stage("computing features")
+        return compute_features(
+            parts,
+            faces.pixels_of(split),
+            contents=faces.parts[split].table["content_hash"].to_numpy().astype(str),
+            cache_dir=self.request.cache_dir,
+            progress=self.reporter.advance,
+        )
 
     def _save(self, parts: Parts, faces: Faces, folder: Path) -> tuple[Path, Path]:
         self.reporter.stage("saving the model")

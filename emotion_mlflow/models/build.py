@@ -20,8 +20,10 @@ class Parts:
     trunk: Trunk
     features: keras.Model
     """(N, S, S, 3) pixels 0-255 -> (N, F) pooled features, a frozen backbone's on one scale; preprocessing inside."""
+    components: keras.layers.Dense | None
+    """(N, F) -> (N, K), where heads see principal components; fitted by `features.reduce_features`."""
     heads: keras.Model
-    """(N, F) -> dict of outputs, see `build_heads`."""
+    """(N, F) or (N, K) -> dict of outputs, see `build_heads`."""
     whole: keras.Model
     """(N, S, S, 3) pixels 0-255 -> dict of outputs."""
     frozen_norms: int
@@ -77,9 +79,21 @@ def build(config: ModelConfig, *, mean_shape: np.ndarray, mean_affect: tuple[flo
         scale = keras.layers.LayerNormalization(epsilon=1e-5, center=False, scale=False, name="head_norm")
         pooled = scale(pooled)
     features = keras.Model(pixels, pooled, name="features")
-    heads = build_heads(features.output.shape[-1], config=config, mean_shape=mean_shape, mean_affect=mean_affect)
-    whole = keras.Model(pixels, heads(features.output), name="whole")
-    return Parts(config=config, trunk=trunk, features=features, heads=heads, whole=whole, frozen_norms=frozen_norms)
+    components, seen = None, pooled
+    if config.components:
+        count = min(config.components, pooled.shape[-1])
+        components = keras.layers.Dense(count, trainable=False, dtype="float32", name="components")
+        seen = components(pooled)
+    heads = build_heads(seen.shape[-1], config=config, mean_shape=mean_shape, mean_affect=mean_affect)
+    return Parts(
+        config=config,
+        trunk=trunk,
+        features=features,
+        components=components,
+        heads=heads,
+        whole=keras.Model(pixels, heads(seen), name="whole"),
+        frozen_norms=frozen_norms,
+    )
 
 
 def _preprocess(pixels: keras.KerasTensor, config: ModelConfig) -> keras.KerasTensor:

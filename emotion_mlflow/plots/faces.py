@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from emotion_mlflow.errors import DataError
-from emotion_mlflow.labels import EXPRESSIONS, LandmarkLayout
+from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE, LandmarkLayout
 from emotion_mlflow.metrics.suite import Answers
 from emotion_mlflow.plots.style import GRID, INK, SMALL, SOFT, TRAIN, UNDEFINED, VAL, canvas, number
 
@@ -205,7 +205,8 @@ def _in_picture(landmarks: np.ndarray | None, rows: list[int], faces: FacesToSho
         return None if landmarks is None else landmarks[rows]
     shown = np.array([faces.pictures[row].shape[1::-1] for row in rows], dtype=float)
     scale = shown / faces.sizes[rows]
-    moved: np.ndarray = landmarks[rows].reshape(len(rows), -1, 2) * scale[:, None, :]
+    points = landmarks[rows].reshape(len(rows), -1, 2)
+    moved: np.ndarray = (points + PIXEL_CENTRE) * scale[:, None, :] - PIXEL_CENTRE
     return moved.reshape(len(rows), -1)
 
 

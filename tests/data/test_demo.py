@@ -8,6 +8,7 @@ from PIL import Image
 
 from emotion_mlflow.data.check import check
 from emotion_mlflow.data.demo import demo_manifest
+from emotion_mlflow.data.drawing import draw_face
 from emotion_mlflow.data.manifest import COLUMNS
 from emotion_mlflow.errors import DataError
 
@@ -41,6 +42,21 @@ def test_every_task_is_labelled_on_every_face_and_in_range(faces):
     assert all(labelled.all() for labelled in faces.labelled().values())
     assert faces.table[["valence", "arousal"]].abs().to_numpy().max() <= 1
     assert faces.layout.name == "ibug68"
+
+
+def test_landmarks_are_those_drawn_with_0_0_in_the_middle_of_the_first_pixel(monkeypatch, tmp_path):
+    drawn = []
+
+    def watched(*arguments, **others):
+        drawn.append(draw_face(*arguments, **others))
+        return drawn[-1]
+
+    monkeypatch.setattr("emotion_mlflow.data.demo.draw_face", watched)
+    manifest = demo_manifest(tmp_path, train=8, validation=8)
+    by_picture = {picture.tobytes(): labels.landmarks for picture, labels in drawn}
+    assert len(by_picture) == len(manifest) == 16
+    for picture, landmarks in zip(pixels(manifest), manifest.landmarks, strict=True):
+        np.testing.assert_array_equal(landmarks.reshape(68, 2), by_picture[picture.tobytes()] - 0.5)
 
 
 def test_expressions_are_balanced_in_both_parts(faces):

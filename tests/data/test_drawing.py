@@ -4,6 +4,7 @@ from PIL import Image, ImageDraw
 
 from emotion_mlflow.data.drawing import SIZE, draw_face, paint
 from emotion_mlflow.data.face_actions import Actions, Mood, act
+from emotion_mlflow.data.face_canvas import LARGER, Canvas
 from emotion_mlflow.data.face_covers import COVERS
 from emotion_mlflow.data.face_person import draw_person
 from emotion_mlflow.data.face_shape import Pose
@@ -67,6 +68,25 @@ def test_wide_eyes_change_pixels_under_the_eyes_landmarks_and_not_the_mouth():
     change = np.abs(wide.astype(float) - rest).mean(axis=2)
     assert change[inside(marks[36:42])].mean() > 15
     assert change[inside(marks[48:60])].mean() == 0
+
+
+@pytest.mark.parametrize("shape", ["area", "disc", "line"])
+def test_what_is_painted_around_a_point_lies_around_it(shape):
+    rng, offsets = np.random.default_rng(0), []
+    for _ in range(200):
+        canvas = Canvas(Image.new("L", (LARGER * SIZE, LARGER * SIZE)), Pose(scale=33.0))
+        point, turn = rng.uniform(30, 60, 2), rng.uniform(0, 7) + np.arange(7) * 2 * np.pi / 7
+        around = point + 6 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+        if shape == "area":
+            canvas.area(around, 255)
+        elif shape == "disc":
+            canvas.disc(point, 255, radius=0.12)
+        else:
+            canvas.line(np.stack([around[0], 2 * point - around[0]]), 255, width=0.08)
+        painted = np.asarray(canvas.picture.reduce(LARGER), float)
+        rows, columns = np.indices(painted.shape) + 0.5  # the first pixel spans 0 to 1
+        offsets.append((painted * [columns, rows]).sum(axis=(1, 2)) / painted.sum() - point)
+    assert np.abs(np.mean(offsets, axis=0)).max() < 0.03
 
 
 def test_raised_brows_are_drawn_where_their_landmarks_went():

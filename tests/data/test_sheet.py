@@ -25,14 +25,17 @@ def test_a_sheet_with_room_for_more_has_no_empty_rows(manifest):
 
 
 def test_landmarks_are_drawn_where_they_lie_and_only_where_they_are(manifest):
-    def yellow(place):  # the point (24, 24) of a 48-pixel face is the middle of its cell
-        middle = slice(6 + 119, 6 + 121)
+    # the point (24, 24), the middle of the 25th pixel of a face 48 wide, is 24.5 / 48 of the way: 122.5 of 240
+    def yellow(place):
+        """(x, y) of the middle of what is yellow around that, the cell's first pixel spanning 0 to 1."""
         sheet = np.asarray(contact_sheet(manifest.rows([place]), rows=1, columns=1, cell=240))
-        red, green, blue = sheet[middle, middle].reshape(-1, 3).mean(axis=0)
-        return red > 225 and green > 190 and blue < 60
+        near = slice(6 + 118, 6 + 127)
+        red, green, blue = sheet[near, near].transpose(2, 0, 1)
+        rows, columns = np.nonzero((red > 225) & (green > 190) & (blue < 60))
+        return (118.5 + columns.mean(), 118.5 + rows.mean()) if len(rows) > 4 else None
 
-    assert yellow(1)
-    assert not yellow(0)
+    assert yellow(1) == pytest.approx((122.5, 122.5), abs=0.3)
+    assert yellow(0) is None
 
 
 def test_labels_change_what_is_written_below(manifest):

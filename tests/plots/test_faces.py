@@ -104,13 +104,13 @@ def test_thumbnails_are_drawn_and_said_to_be_reduced(words):
 
 
 def test_landmarks_move_with_the_reduced_picture():
-    # the face picture is 16 wide and 8 high, the thumbnail 4 by 4: x / 4, y / 2
+    # the face picture is 16 wide and 8 high, the thumbnail 4 by 4: x / 4, y / 2, by the edges of the first pixel
     points = np.tile([0.0, 0, 8, 0, 0, 8, 8, 8], (3, 1))
     answers = three_faces(probabilities=None, valence=None, arousal=None, landmarks=points)
     shown = FacesToShow(ids=list("abc"), pictures=pictures(4), sizes=np.tile([16, 8], (3, 1)), thumbnails=True)
     axes = face_figures(answers, shown, layout=None, count=1)["worst_faces_landmarks"].axes[0]
-    assert axes.lines[0].get_xdata().tolist() == [0, 2, 0, 2]
-    assert axes.lines[0].get_ydata().tolist() == [0, 0, 4, 4]
+    assert axes.lines[0].get_xdata().tolist() == [-0.375, 1.625, -0.375, 1.625]
+    assert axes.lines[0].get_ydata().tolist() == [-0.25, -0.25, 3.75, 3.75]
 
 
 def test_the_shown_words_are_not_read_as_formulas(overhang):

@@ -55,7 +55,9 @@ def start(config, *, layout=IBUG_68):
         return build(config.model, **means)
     # a fit on features never looks at the backbone, which takes seconds to build
     heads = build_heads(WIDTH, config=config.model, **means)
-    return Parts(config=config.model, trunk=None, features=None, heads=heads, whole=None, frozen_norms=0)
+    return Parts(
+        config=config.model, trunk=None, features=None, components=None, heads=heads, whole=None, frozen_norms=0
+    )
 
 
 def truth_of(faces, layout, rng):
