@@ -48,7 +48,7 @@ endif
 	@touch $@
 	@echo "installed; try: $(BIN)/emotion-mlflow doctor"
 
-demo: install ## Train both backbones on drawn faces, evaluate both, and compare them (8 minutes on two cores).
+demo: install ## Train both backbones on drawn faces, evaluate both, and compare them (6 minutes on two cores).
 	@$(BIN)/python -m emotion_mlflow demo
 
 check: install ## Lint, types and the unmarked tests (a minute).

@@ -31,6 +31,8 @@ class Case:
     resamples: int
     gain: float = 0.0
     """Accuracy, as a share, that the first side is truly better by."""
+    miscalibration: float = 0.0
+    """Share by which the first side is right less often than it says, and the second more often: their ECE is equal."""
     at_most: float = 1.0
     at_least: float = 0.0
 
@@ -41,6 +43,14 @@ def cases(*, short: bool) -> list[Case]:
     equal = [("two equal models", 1), ("two equal trainings, 3 seeds", 3), ("two equal trainings, 5 seeds", 5)]
     return [
         *(Case(name=name, seeds=seeds, faces=faces, resamples=resamples, at_most=limit) for name, seeds in equal),
+        Case(
+            name="equal ECE, wrong in opposite ways",
+            seeds=1,
+            faces=faces,
+            resamples=resamples,
+            miscalibration=0.12,
+            at_most=limit,
+        ),
         Case(
             name="5 points of accuracy, 15 % discordant",
             seeds=1,
@@ -53,7 +63,7 @@ def cases(*, short: bool) -> list[Case]:
 
 
 def share_of_winners(case: Case, *, comparisons: int, workers: int = 2) -> float:
-    """Share of the comparisons that name a winner: in any primary row, or in accuracy where there is a true gain."""
+    """Share of the comparisons that name a winner: in any primary row, or in the one that the case is about."""
     jobs = [(case, number) for number in range(comparisons)]
     with ProcessPoolExecutor(workers) as pool:
         return float(np.mean(list(pool.map(_names_winner, jobs, chunksize=10))))
@@ -61,15 +71,19 @@ def share_of_winners(case: Case, *, comparisons: int, workers: int = 2) -> float
 
 def _names_winner(job: tuple[Case, int]) -> bool:
     case, number = job
-    random = np.random.default_rng([number, case.seeds, case.faces, int(100 * case.gain)])
+    random = np.random.default_rng([number, case.seeds, case.faces, int(100 * (case.gain + case.miscalibration))])
     world = World(case.faces, random)
     if case.gain:
         first, second = _discordant(world, random)
+    elif case.miscalibration:
+        first, second = ([_wrongly_sure(world, random, by)] for by in (-case.miscalibration, case.miscalibration))
     else:
         first, second = world.side(case.seeds), world.side(case.seeds)
     paired = compare_sides({"a": first, "b": second}, seed=number, groups=None, resamples=case.resamples, workers=1)
     if case.gain:
         return paired.winners["expression/accuracy"] == "a"
+    if case.miscalibration:
+        return paired.winners["expression/ece"] is not None
     return any(paired.winners.values())
 
 
@@ -113,13 +127,23 @@ def _discordant(world: World, random: np.random.Generator) -> tuple[list[Answers
     kind = random.choice(4, world.faces, p=[0.5, 0.1, 0.05, 0.35])  # both right, the first only, the second only, none
     sides = []
     for right in (kind <= 1, (kind == 0) | (kind == 2)):
-        (model,) = world.side()
-        label = np.where(right, world.expression, (world.expression + random.integers(1, 8, world.faces)) % 8)
-        confidence = random.uniform(0.45, 0.75, world.faces)
-        probabilities = np.repeat((1 - confidence)[:, None] / 7, 8, axis=1)
-        probabilities[np.arange(world.faces), label] = confidence
-        sides.append([Answers(**{**vars(model), "probabilities": probabilities})])
+        sides.append([_sure(world, random, random.uniform(0.45, 0.75, world.faces), right)])
     return sides[0], sides[1]
+
+
+def _wrongly_sure(world: World, random: np.random.Generator, by: float) -> Answers:
+    """A model that is right more often (`by` above 0) or less often than its confidence says."""
+    confidence = random.uniform(0.35, 0.85, world.faces)
+    return _sure(world, random, confidence, random.random(world.faces) < confidence + by)
+
+
+def _sure(world: World, random: np.random.Generator, confidence: np.ndarray, right: np.ndarray) -> Answers:
+    """A model that answers with this confidence (N,), rightly where `right` (N,) says so."""
+    (model,) = world.side()
+    label = np.where(right, world.expression, (world.expression + random.integers(1, 8, world.faces)) % 8)
+    probabilities = np.repeat((1 - confidence)[:, None] / 7, 8, axis=1)
+    probabilities[np.arange(world.faces), label] = confidence
+    return Answers(**{**vars(model), "probabilities": probabilities})
 
 
 def run(*, short: bool, show: Callable[[str], None]) -> bool:

@@ -52,7 +52,7 @@ class DataConfig:
     split_seed: int = 0  # of cuts and `limit`, never of the training
     limit: int = 0  # faces of each split at most; 0: all
     max_rejected: float = 0.01  # share of faces that may be refused before the training does not start
-    drop_leaks: bool = False  # leave training twins of held-out faces out
+    drop_leaks: bool = False  # leave training and val twins of held-out faces out
     selected_on_test: bool = False  # validation = test, as the published report did
 
     def __post_init__(self) -> None:

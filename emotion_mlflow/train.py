@@ -20,7 +20,7 @@ from emotion_mlflow.config import WATCHED, RunConfig, TrainingConfig
 from emotion_mlflow.data.batches import Examples, batch_count, epoch_batches, feature_batches, plain_batches
 from emotion_mlflow.errors import ConfigError, TrainingError
 from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE
-from emotion_mlflow.metrics.suite import Answers, selection_score, suite
+from emotion_mlflow.metrics.suite import Answers, lower_is_better, selection_score, suite
 from emotion_mlflow.models.build import Parts
 from emotion_mlflow.models.losses import task_losses
 from emotion_mlflow.models.network import Network
@@ -69,22 +69,17 @@ def fit(
     training = _Training(config, parts, train, val, sink)
     done = training.restore(start) if start else 0
     sink.begin(epochs=config.training.epochs, steps=batch_count(len(train), config.training.batch_size))
-    stopped_early = False
-    for epoch in range(done + 1, config.training.epochs + 1):
-        if training.is_over(epoch - 1):
-            break
-        row = training.run_epoch(epoch)
+    while done < config.training.epochs and not training.is_over(done):
+        done += 1
+        row = training.run_epoch(done)
         if checkpoints:
-            checkpoints.save(training.state(epoch))
+            checkpoints.save(training.state(done))
         sink.epoch(row)
-        if training.is_over(epoch):
-            stopped_early = epoch < config.training.epochs
-            break
     training.network.set_weights(training.best_weights)
     return Fitted(
         history=pd.DataFrame(training.progress.history),
         best_epoch=training.progress.best_epoch,
-        stopped_early=stopped_early,
+        stopped_early=done < config.training.epochs,
     )
 
 
@@ -267,7 +262,7 @@ class _Training:
         progress.history.append(row)
         if name not in row:
             raise ConfigError(f"a column of {', '.join(row)}", got=name, where="training.early_stopping")
-        value = -row[name] if name.endswith(("loss", "mae", "rmse", "nme", "nme_box")) else row[name]
+        value = -row[name] if lower_is_better(name) else row[name]
         if not (math.isfinite(value) or self.best_weights):  # no val face defines it, now or later
             wanted = f"a finite {name} to choose the best epoch by, or --set training.early_stopping=val/loss"
             raise TrainingError(wanted, got=value, where=f"epoch {epoch}")

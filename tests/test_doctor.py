@@ -176,8 +176,11 @@ def test_a_full_disk_fails_and_says_where_else(tmp_path, monkeypatch):
 
 def test_everything_found_has_something_to_type_where_it_is_not_ok(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "NETWORK_SECONDS", 0.5)
+    monkeypatch.setenv("PATH", str(tmp_path))  # where no environment manager is
     found = findings(tmp_path, uri=f"sqlite:///{tmp_path}/mlflow.db")
-    assert all(each.advice for each in found.values() if each.state != "ok")
+    lacking = [each.advice for each in found.values() if each.state != "ok"]
+    assert lacking
+    assert all(lacking)
     assert (found["Python"].state, found["packages"].state) == ("ok", "ok")
     assert {"disk of the caches", "disk of the tracking store", "caches"} <= set(found)
 

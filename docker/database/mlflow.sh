@@ -6,7 +6,7 @@ set -eu
 # psql itself reads the password: among its arguments every process of the container would see it.
 psql --username postgres --set ON_ERROR_STOP=1 <<'SQL'
 \set password `cat /run/secrets/database_password`
-CREATE ROLE mlflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT 60 PASSWORD :'password';
+CREATE ROLE mlflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
 CREATE DATABASE mlflow OWNER mlflow;
 CREATE DATABASE mlflow_auth OWNER mlflow;
 REVOKE ALL ON DATABASE mlflow, mlflow_auth, postgres, template1 FROM PUBLIC;

@@ -116,7 +116,7 @@ TRAIN = (
         name="drop_leaks",
         kind=bool,
         default=False,
-        help="Leave out training faces that look like a held-out one.",
+        help="Leave out training and val faces that look like a held-out one.",
     ),
     *_PLACE[:1],
     Option(name="model_name", kind=str, default="emotion", help="Registered model that gets the version."),

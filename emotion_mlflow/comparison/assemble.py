@@ -16,10 +16,9 @@ from emotion_mlflow.comparison.sides import describe, differing, warnings
 from emotion_mlflow.comparison.values import Comparison, Disagreement
 from emotion_mlflow.errors import DataError
 from emotion_mlflow.labels import EXPRESSIONS, TASKS
-from emotion_mlflow.metrics.paired import compare_sides
+from emotion_mlflow.metrics.paired import RESAMPLES, compare_sides
 from emotion_mlflow.metrics.uncertainty import seed_of
 
-RESAMPLES = 10_000
 DISAGREEMENTS = 12
 
 

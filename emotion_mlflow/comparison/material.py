@@ -21,8 +21,9 @@ class Material:
     answers: Answers
     """Of the test faces, in order of id."""
     ids: np.ndarray
-    """(N,) the faces, as str, in the same order; identities likewise ("" where unknown)."""
+    """(N,) the faces, as str, in the same order; identities ("" where unknown) and content hashes likewise."""
     identities: np.ndarray
+    contents: np.ndarray
     history: pd.DataFrame
     """A row an epoch; empty where the run has none."""
     params: Mapping[str, str]

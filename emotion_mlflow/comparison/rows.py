@@ -11,7 +11,8 @@ from emotion_mlflow.comparison.diagnosis import rate_steps
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import NO_WINNER, Better, Cell, Row
 from emotion_mlflow.labels import TASKS
-from emotion_mlflow.metrics.paired import Estimate, Paired, lower_is_better
+from emotion_mlflow.metrics.paired import Estimate, Paired
+from emotion_mlflow.metrics.suite import lower_is_better
 
 EFFICIENCY, LOSSES, RATES = "Training efficiency", "Losses and accuracy while training", "Learning rate"
 SCORES = {"val": "Validation faces", "test": "Test faces"}

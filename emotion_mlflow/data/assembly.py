@@ -102,7 +102,6 @@ def assemble(findings: Findings, folder: Folder, *, name: str, progress: Progres
         table=_table(seen),
         landmarks=_landmarks(seen),
         rejected=_rejected(refused),
-        identities_known=any(item.face.identity for item in seen),
         two_parts=findings.two_parts,
     )
 

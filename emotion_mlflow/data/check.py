@@ -60,9 +60,12 @@ def check(manifest: Manifest, *, twins: Twins | None = None) -> Report:
 
 
 def check_rejected(manifest: Manifest, max_rejected: float, *, data: str) -> None:
-    """DataError where more than the share `max_rejected` (0..1) of the faces of the set `data` is at fault."""
+    """DataError where more than the share `max_rejected` (0..1) of the faces of the set `data` is at fault.
+
+    Faces without any label are left out of the count on both sides.
+    """
     faults = manifest.rejected[manifest.rejected["reason"] != UNLABELLED]
-    rejected, total = len(faults), len(manifest.rejected) + len(manifest)
+    rejected, total = len(faults), len(faults) + len(manifest)
     if rejected <= max_rejected * total:
         return
     raise DataError(

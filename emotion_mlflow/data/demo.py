@@ -91,7 +91,6 @@ def demo_manifest(
         landmarks=landmarks,
         rejected=pd.DataFrame(columns=list(REJECTED_COLUMNS)),
         drawn=True,
-        identities_known=True,
         two_parts=True,
     )
 

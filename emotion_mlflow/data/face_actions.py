@@ -150,9 +150,9 @@ def affect(expression: int, *, intensity: float, temper: tuple[float, float] = (
     return float(valence), float(arousal)
 
 
-def choose_intensity(rng: np.random.Generator, *, weak_share: float = 0.10) -> float:
-    """Mostly a clear expression (.6 to 1); in `weak_share` of faces one that hardly shows (.15 to .4)."""
-    if rng.random() < weak_share:
+def choose_intensity(rng: np.random.Generator) -> float:
+    """Mostly a clear expression (.6 to 1); in a tenth of faces one that hardly shows (.15 to .4)."""
+    if rng.random() < 0.10:
         return float(rng.uniform(0.15, 0.4))
     return float(0.6 + 0.4 * rng.beta(2.0, 1.2))
 

@@ -52,7 +52,6 @@ class Manifest:
     """REJECTED_COLUMNS; `row` is -1 where the fault is not in a table."""
     drawn: bool = False
     """The faces are drawings, no person's: they may be shown anywhere."""
-    identities_known: bool = False
     two_parts: bool = False
     """The set itself has a train and a validation part."""
 

@@ -18,7 +18,7 @@ from emotion_mlflow.data.folder import Folder, Watch
 from emotion_mlflow.data.manifest import COLUMNS, REJECTED_COLUMNS, Manifest
 from emotion_mlflow.errors import DataError
 
-VERSION = 3
+VERSION = 4
 """Raised whenever a reader would answer differently for the same files."""
 
 _KEY = b"emotion_mlflow"
@@ -35,7 +35,6 @@ class _Note:
     signature: str
     watch: dict[str, Any]
     name: str
-    identities_known: bool
     two_parts: bool
     landmark_width: int
     rejected: list[list[Any]]
@@ -50,9 +49,12 @@ def load(file: Path, folder: Folder) -> Manifest | None:
         return None
     try:
         stored = pq.ParquetFile(file)
-        note = _Note(**json.loads(stored.schema_arrow.metadata[_KEY]))
+        fields = json.loads(stored.schema_arrow.metadata[_KEY])
+        if fields["version"] != VERSION:
+            return None
+        note = _Note(**fields)
         watch = Watch(**{name: tuple(items) for name, items in note.watch.items()})
-        if note.version != VERSION or folder.signature(watch) != note.signature:
+        if folder.signature(watch) != note.signature:
             return None
         os.utime(file)  # the age by which a full cache is trimmed
         return _manifest(stored.read(), note, folder)
@@ -72,7 +74,6 @@ def save(file: Path, manifest: Manifest, folder: Folder, watch: Watch) -> None:
         signature=folder.signature(watch),
         watch=asdict(watch),
         name=manifest.name,
-        identities_known=manifest.identities_known,
         two_parts=manifest.two_parts,
         landmark_width=width,
         rejected=manifest.rejected.to_numpy().tolist(),
@@ -108,7 +109,6 @@ def _manifest(stored: Any, note: _Note, folder: Folder) -> Manifest:
         table=table,
         landmarks=landmarks,
         rejected=rejected.astype({"file": "str", "row": "int64", "reason": "str"}),
-        identities_known=note.identities_known,
         two_parts=note.two_parts,
     )
 

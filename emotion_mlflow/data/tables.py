@@ -57,6 +57,7 @@ class Rows:
 
 def table_findings(folder: Folder, file: str) -> Findings:
     """The faces of one table whose paths are relative to `folder`. DataError: a needed column is absent."""
+    folder.files(posixpath.dirname(file))  # listed first: a table that changes while it is read is read again
     rows = read_rows(Path(folder.full(file)), name=file)
     splits, refused, two_parts = _splits(rows, file)
     faces = [

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from emotion_mlflow import cache
-from emotion_mlflow.comparison.assemble import RESAMPLES, assemble
+from emotion_mlflow.comparison.assemble import assemble
 from emotion_mlflow.comparison.choice import Candidate, best_validated, candidate, choose
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import Comparison
@@ -25,7 +25,8 @@ from emotion_mlflow.config import AUTO, SHOW_FACES, DataConfig
 from emotion_mlflow.errors import ConfigError, EmotionError, ModelError, without_password
 from emotion_mlflow.evaluate import read_predictions
 from emotion_mlflow.jobs.request import require_experiment
-from emotion_mlflow.metrics.paired import lower_is_better
+from emotion_mlflow.metrics.paired import RESAMPLES
+from emotion_mlflow.metrics.suite import lower_is_better
 from emotion_mlflow.models.facts import backbone_facts
 from emotion_mlflow.recipes import RECIPES
 from emotion_mlflow.report.files import PAGE, require_folder, write_report
@@ -245,6 +246,7 @@ def _material(one: Candidate) -> Material:
         answers=read_predictions(table),
         ids=table["id"].to_numpy().astype(str),
         identities=table["identity"].to_numpy().astype(str),
+        contents=table["content_hash"].to_numpy().astype(str),
         history=history,
         params=run.params,
         metrics=run.metrics,
@@ -300,14 +302,17 @@ def _faces(request: CompareRequest, first: Material, comparison: Comparison, run
     except EmotionError:
         return None  # the report shows ids, and says so
     how = how_to_show(request.show_faces, manifest, run.tracking_uri, run.artifact_uri)
-    place = {face: row for row, face in enumerate(manifest.table["id"])}
-    known = [one.face for one in comparison.disagreements if one.face in place]
+    rows = {face: row for row, face in enumerate(first.ids)}
+    place = {
+        (face, content): row for row, (face, content) in enumerate(manifest.table[["id", "content_hash"]].to_numpy())
+    }
+    seen = {one.face: (one.face, first.contents[rows[one.face]]) for one in comparison.disagreements}
+    known = [face for face, picture in seen.items() if picture in place]  # another picture of that name is not shown
     if how == "none" or not known:
         return None
-    part = manifest.rows([place[face] for face in known])
+    part = manifest.rows([place[seen[face]] for face in known])
     with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as folder:
         pixels = np.array(load_pixels(part, image_size=THUMBNAIL_SIDE, cache_dir=Path(folder)))
-    rows = {face: row for row, face in enumerate(first.ids)}
     return FacesToShow(
         ids=first.ids.tolist(),
         pictures={rows[face]: pixels[number] for number, face in enumerate(known)},

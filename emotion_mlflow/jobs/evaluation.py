@@ -20,7 +20,7 @@ from emotion_mlflow.config import AUTO
 from emotion_mlflow.data.manifest import Manifest
 from emotion_mlflow.data.pixels import load_pixels
 from emotion_mlflow.data.sets import from_anywhere
-from emotion_mlflow.errors import DataError, ModelError, without_password
+from emotion_mlflow.errors import DataError, ModelError, first_line, without_password
 from emotion_mlflow.evaluate import answer, load_saved, predictions_table
 from emotion_mlflow.jobs.faces import read_faces
 from emotion_mlflow.jobs.request import EvaluateRequest, Outcome
@@ -194,17 +194,24 @@ def answers_on(
     with tempfile.TemporaryDirectory(prefix="emotion-mlflow-") as scratch:
         reporter.stage("fetching the champion")
         _, card_file = registry.download(faces_of, Path(scratch) / "candidate")
-        card = json.loads(card_file.read_text())
-        manifest = read_faces(
-            card["data"], data_format=data_format, max_rejected=1.0, cache_dir=cache_dir, reporter=reporter
-        )
-        _require_digest(manifest, card["data_digest"], "the set that the version was trained on")
+        data, data_digest = _trained_on(card_file)
+        manifest = read_faces(data, data_format=data_format, max_rejected=1.0, cache_dir=cache_dir, reporter=reporter)
+        _require_digest(manifest, data_digest, "the set that the version was trained on")
         part = _members(manifest, registry.split_ids(faces_of.run_id, "test"), "test")
         _require_digest(part, faces_of.tags.get("test_digest", ""), "the test faces that the version was scored on")
         model = load_saved(*registry.download(version, Path(scratch) / "champion"))
         pixels = load_pixels(part, image_size=model.size, cache_dir=cache_dir, progress=reporter.advance)
         reporter.stage("scoring the champion on the candidate's test faces")
         return predictions_table(part, answer(model, part, pixels))
+
+
+def _trained_on(card_file: Path) -> tuple[str, str]:
+    """The set of a saved model's card, and its digest; ModelError where the card is damaged."""
+    try:
+        card = json.loads(card_file.read_text())
+        return str(card["data"]), str(card["data_digest"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError("a saved model of ours", got=first_line(error), where=registry.CARD_FILE) from None
 
 
 def _require_digest(manifest: Manifest, digest: str, what: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from emotion_mlflow import cache
 from emotion_mlflow.errors import ConfigError
 from emotion_mlflow.jobs.request import require_experiment
+from emotion_mlflow.metrics.paired import RESAMPLES
 from emotion_mlflow.models.facts import BACKBONES, backbone_facts
 from emotion_mlflow.promotion import chain
 from emotion_mlflow.promotion.gates import Gate
@@ -18,7 +19,6 @@ from emotion_mlflow.promotion.limits import read_limits
 
 LEASE_SECONDS = 60.0
 PREVIOUS = "previous"
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,8 +93,8 @@ class TrainRequest:
             if name in self.overrides:
                 raise ConfigError(flag, got=name, where="--set")
         require_experiment(self.experiment)
-        if self.register and (not self.model_name.strip() or set("/:") & set(self.model_name)):
-            raise ConfigError("a name without / and :", got=repr(self.model_name), where="--model-name")
+        if self.register and (not self.model_name.strip() or set("/:@") & set(self.model_name)):
+            raise ConfigError("a name without /, : and @", got=repr(self.model_name), where="--model-name")
         config = self.config(drawn=self.data.data == "demo", labelled=TASKS, name=self.data.data)
         _check_faces(self.data.data, self.data.data_format, self.show_faces)
         weights = config.model.weights

@@ -93,9 +93,10 @@ def _disagreements(
         ("--weights", request.weights, AUTO, config.model.weights),
         ("--tasks", ",".join(request.tasks), "", ",".join(config.model.tasks)),
     ]
-    for name in ("experiment", "model_name", "register"):
+    for name in ("experiment", "model_name"):
         unsaid = getattr(TrainRequest, name)
         said.append((f"--{name.replace('_', '-')}", getattr(request, name), unsaid, kept[name]))
+    said.append(("--no-register", not request.register, False, not kept["register"]))
     said.append(("--show-faces", request.show_faces, AUTO, kept["show_faces"]))
     for each in fields(DataConfig):
         flag = f"--{each.name.replace('_', '-')}"

@@ -10,7 +10,7 @@ from emotion_mlflow.labels import LandmarkLayout, landmark_layout
 from emotion_mlflow.metrics.arrays import mean, ratio
 
 LIMIT = 0.08
-"""Normalised error from which a face counts as failed, and end of the error curve whose area is taken."""
+"""Normalised error above which a face counts as failed, and end of the error curve whose area is taken."""
 
 
 def face_errors(true: np.ndarray, predicted: np.ndarray, layout: LandmarkLayout | None = None) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 from emotion_mlflow.errors import ConfigError, DataError
 from emotion_mlflow.labels import LandmarkLayout
 from emotion_mlflow.metrics.resampling import CHUNK_COUNTS, ResampledSuite, count_chunks, group_index
-from emotion_mlflow.metrics.suite import PRIMARY, Answers, pick
+from emotion_mlflow.metrics.suite import PRIMARY, Answers, lower_is_better, pick
 from emotion_mlflow.metrics.uncertainty import interval
 
 RESAMPLES = 10_000
@@ -26,8 +26,6 @@ LEVEL = 0.05
 FEWEST_SEEDS = 3
 ROUNDING = 1e-12
 """Differences closer than this are the same: permutations add in another order."""
-
-LOWER_IS_BETTER = ("loss", "mae", "rmse", "ece", "nme", "nme_box", "failure_rate_08")
 
 Key = TypeVar("Key")
 Draws = dict[str, np.ndarray]
@@ -129,11 +127,6 @@ def compare_sides(
     )
 
 
-def lower_is_better(metric: str) -> bool:
-    """Of `ece`, `valence/rmse` and the like."""
-    return metric.split("/")[-1] in LOWER_IS_BETTER
-
-
 def holm(p: Mapping[Key, float]) -> dict[Key, float]:
     """Step-down corrected p values (Holm 1979); NaN stay NaN and are not counted."""
     known = sorted((value, position, key) for position, (key, value) in enumerate(p.items()) if not math.isnan(value))
@@ -226,7 +219,7 @@ def _versions(first: Draws, second: Draws, drawn: Draws, other: Draws, shuffled:
         difference = float(first[name].mean() - second[name].mean())
         draws = drawn[name] - other[name]
         two_sided, one_sided = interval(draws, difference), interval(draws, difference, confidence=1 - 2 * LEVEL)
-        p = max(_permutation_p(difference, shuffled[name]), _bootstrap_p(difference, draws))
+        p = float(np.maximum(_permutation_p(difference, shuffled[name]), _bootstrap_p(difference, draws)))
         tests[name] = PairedTest(
             difference=difference,
             low=two_sided.low,
@@ -253,9 +246,11 @@ def _permutation_p(difference: float, shuffled: np.ndarray) -> float:
 def _bootstrap_p(difference: float, draws: np.ndarray) -> float:
     """Two-sided, of difference / bootstrap standard error as a normal deviate (Efron & Tibshirani 1993, section 12.4).
 
-    0 where the error is: then the permutations alone decide.
+    0 where the error is: then the permutations alone decide. NaN where the figure is undefined on most draws.
     """
     error = math.sqrt(_variance(draws))
+    if math.isnan(error):
+        return math.nan
     return math.erfc(abs(difference) / error / math.sqrt(2)) if error > ROUNDING else 0.0
 
 

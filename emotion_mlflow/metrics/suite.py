@@ -22,10 +22,12 @@ PRIMARY = (
     "arousal/rmse",
     "landmarks/nme",
 )
-"""Scores that get an interval, and that a comparison may name a winner by; fixed in advance."""
+"""Scores whose interval is logged as a metric too, and that a comparison may name a winner by; fixed in advance."""
 
 TRAIN_SCORES = ("expression/accuracy", "expression/macro_f1", "valence/ccc", "arousal/ccc", "landmarks/nme")
 """Scores logged for the training faces."""
+
+_LOWER_IS_BETTER = ("loss", "mae", "rmse", "ece", "nme", "nme_box", "failure_rate_08")
 
 BOX_NAMES = {"landmarks/nme": "landmarks/nme_box"}
 """What a score is called where the face's size is its points' box: other numbers must not share a name."""
@@ -92,6 +94,11 @@ class Answers:
 
     def _arrays(self) -> dict[str, np.ndarray]:
         return {name: array for name, array in vars(self).items() if array is not None}
+
+
+def lower_is_better(metric: str) -> bool:
+    """Of `ece`, `valence/rmse`, `val/loss` and the like, by its last part."""
+    return metric.split("/")[-1] in _LOWER_IS_BETTER
 
 
 def suite(answers: Answers, *, layout: LandmarkLayout | None = None) -> dict[str, float]:

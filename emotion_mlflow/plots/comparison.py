@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from emotion_mlflow.comparison.values import Comparison
-from emotion_mlflow.labels import LandmarkLayout
+from emotion_mlflow.labels import EXPRESSIONS, LandmarkLayout
 from emotion_mlflow.metrics import expression as metrics
 from emotion_mlflow.metrics.affect import ccc
 from emotion_mlflow.metrics.landmarks import LIMIT, failure_rate, nme
@@ -134,6 +134,8 @@ def _expression(compared: Sequence[Compared]) -> Iterator[tuple[str, Picture]]:
     true = compared[0].answers.expression_true[known]
     sides = [(side.name, side.answers.pair("expression")[1][known]) for side in compared]
     yield "confusion_matrices", _confusion(true, sides)
+    faces = np.bincount(true, minlength=len(EXPRESSIONS))
+    averaged = f"the {int(((faces > 0) & (faces < len(true))).sum())} expressions that have faces"
     roc, pr = (
         "; ".join(f"{name} {number(area(true, probabilities))}" for name, probabilities in sides)
         for area in (metrics.roc_auc, metrics.pr_auc)
@@ -142,9 +144,9 @@ def _expression(compared: Sequence[Compared]) -> Iterator[tuple[str, Picture]]:
         "roc_and_precision_recall",
         Picture(
             figure=macro_curves(true, sides),
-            alt=f"Mean one-against-rest curves of the eight expressions. Area under ROC: {roc}. Area under "
+            alt=f"Mean one-against-rest curves of {averaged}. Area under ROC: {roc}. Area under "
             f"precision-recall: {pr}.",
-            caption="ROC (left) and precision-recall (right), the mean of the eight one-against-rest curves.",
+            caption=f"ROC (left) and precision-recall (right), one against the rest: the mean over {averaged}.",
         ),
     )
     errors = "; ".join(f"{name} {number(metrics.ece(true, probabilities))}" for name, probabilities in sides)
@@ -169,8 +171,6 @@ def _confusion(true: np.ndarray, sides: Sequence[tuple[str, np.ndarray]]) -> Pic
 
 
 def _recalls(true: np.ndarray, predicted: np.ndarray) -> str:
-    from emotion_mlflow.labels import EXPRESSIONS
-
     right = [
         f"{name} {(predicted[true == label] == label).mean():.0%}"
         for label, name in enumerate(EXPRESSIONS)

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
+from emotion_mlflow.metrics.suite import lower_is_better
 from emotion_mlflow.plots.style import SOFT, TRAIN, UNDEFINED, VAL, canvas, dress, legend, number
 
 HEADLINE = (
@@ -23,7 +24,6 @@ HEADLINE = (
 )
 """What `learning_curves` shows; everything else that both splits may have is in `detail_curves`."""
 
-LOWER_IS_BETTER = ("loss", "mae", "rmse", "ece", "nme", "nme_box", "failure_rate_08")
 SPLIT_STYLES: dict[str, tuple[str, LineStyleType, str]] = {
     "train": (TRAIN, "--", "o"),
     "val": (VAL, "-", "s"),
@@ -114,7 +114,7 @@ def _panel(axes: Axes, history: pd.DataFrame, key: str, best_epoch: int | None) 
             below.append(f"{split} {UNDEFINED} in {missing} of {len(history)} epochs")
     if best_epoch is not None:
         axes.axvline(best_epoch, color=SOFT, linewidth=1.2, linestyle=":")
-    direction = "lower" if key.rsplit("/", 1)[-1] in LOWER_IS_BETTER else "higher"
+    direction = "lower" if lower_is_better(key) else "higher"
     dress(axes, title=f"{spelled(key)} ({direction} is better)", x="\n".join(below))
     _whole_epochs(axes, history)
 

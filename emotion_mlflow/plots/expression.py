@@ -29,7 +29,7 @@ from emotion_mlflow.plots.style import (
 )
 
 
-def confusion_matrix(true: np.ndarray, predicted: np.ndarray, names: tuple[str, ...] = EXPRESSIONS) -> Figure:
+def confusion_matrix(true: np.ndarray, predicted: np.ndarray) -> Figure:
     """Counts, and the share of each true class, by true class (rows) and answer (columns). Both (N,) int."""
     counts = metrics.confusion(true, predicted)
     totals = counts.sum(axis=1, keepdims=True)
@@ -43,24 +43,23 @@ def confusion_matrix(true: np.ndarray, predicted: np.ndarray, names: tuple[str, 
         if totals[row, 0]:
             _cell(axes, row, column, int(counts[row, column]), shares[row, column])
         elif column == 0:
-            words = f"no face is {names[row]}: {UNDEFINED}"
-            axes.text(len(names) / 2 - 0.5, row, words, ha="center", va="center", fontsize=SMALL, color=INK)
+            words = f"no face is {EXPRESSIONS[row]}: {UNDEFINED}"
+            axes.text(len(EXPRESSIONS) / 2 - 0.5, row, words, ha="center", va="center", fontsize=SMALL, color=INK)
     dress(axes, title="each cell: faces, and share of the true class", x="answer", y="truth", grid=False)
-    sizes = [f"n = {n:,}" if n else "no faces" for n in totals[:, 0].tolist()]
-    axes.set_yticks(range(len(names)), [f"{name}\n({size})" for name, size in zip(names, sizes, strict=True)])
-    answered = counts.sum(axis=0).tolist()
-    axes.set_xticks(range(len(names)), [f"{name}\n({n:,})" for name, n in zip(names, answered, strict=True)])
-    if max(len(name) for name in names) > 9:  # wider than a cell
-        axes.tick_params(axis="x", rotation=90)
+    true_sizes = [f"n = {n:,}" if n else "no faces" for n in totals[:, 0].tolist()]
+    answered = [f"{n:,}" for n in counts.sum(axis=0).tolist()]
+    for axis, sizes in ((axes.yaxis, true_sizes), (axes.xaxis, answered)):
+        labels = [f"{name}\n({size})" for name, size in zip(EXPRESSIONS, sizes, strict=True)]
+        axis.set_ticks(range(len(EXPRESSIONS)), labels)
     colour_bar(figure, axes, cells, "share of the true class")
     return figure
 
 
-def roc_curves(true: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...] = EXPRESSIONS) -> Figure:
+def roc_curves(true: np.ndarray, probabilities: np.ndarray) -> Figure:
     """One-vs-rest ROC curve and area of each class, and their mean; chance is the diagonal."""
     areas = metrics.class_areas(true, probabilities)[0]
-    faces = np.bincount(true, minlength=len(names))
-    curves = [metrics.roc_curve(true, probabilities, label) for label in range(len(names))]
+    faces = np.bincount(true, minlength=len(EXPRESSIONS))
+    curves = [metrics.roc_curve(true, probabilities, label) for label in range(len(EXPRESSIONS))]
     macro = number(metrics.roc_auc(true, probabilities))
     figure = canvas(f"ROC curves, macro AUC {macro}, n = {count(len(true), 'face')}", height=5.6)
     axes = figure.add_subplot()
@@ -69,33 +68,31 @@ def roc_curves(true: np.ndarray, probabilities: np.ndarray, names: tuple[str, ..
     rising = [np.r_[0, np.interp(places, false_alarms, hits)] for false_alarms, hits in curves if len(hits)]
     for part in (axes, *_corner(axes, areas)):
         for label, (false_alarms, hits) in enumerate(curves):
-            _class_curve(part, label, false_alarms, hits, f"{names[label]} {_area(areas[label], faces[label])}")
-        _macro_curve(part, np.r_[0, places], rising, macro, names)
+            _class_curve(part, label, false_alarms, hits, f"{EXPRESSIONS[label]} {_area(areas[label], faces[label])}")
+        _macro_curve(part, np.r_[0, places], rising, macro)
     dress(axes, title="each class against the rest", x="false positive rate", y="true positive rate")
     _unit_frame(axes)
     return figure
 
 
-def precision_recall_curves(
-    true: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...] = EXPRESSIONS
-) -> Figure:
+def precision_recall_curves(true: np.ndarray, probabilities: np.ndarray) -> Figure:
     """One-vs-rest precision by recall and average precision of each class, and their mean, drawn in steps.
 
     A class's chance level is its share of the faces, written beside its area, which falls with it.
     """
     areas = metrics.class_areas(true, probabilities)[1]
-    faces = np.bincount(true, minlength=len(names))
-    curves = [metrics.precision_recall_curve(true, probabilities, label) for label in range(len(names))]
+    faces = np.bincount(true, minlength=len(EXPRESSIONS))
+    curves = [metrics.precision_recall_curve(true, probabilities, label) for label in range(len(EXPRESSIONS))]
     macro = number(metrics.pr_auc(true, probabilities))
     figure = canvas(f"Precision-recall curves, macro AUC {macro}, n = {count(len(true), 'face')}", height=5.6)
     axes = figure.add_subplot()
     for label, (precision, recall) in enumerate(curves):
         share = f" (share {faces[label] / len(true):.2f})" if faces[label] else ""
-        text = f"{names[label]} {_area(areas[label], faces[label])}{share}"
+        text = f"{EXPRESSIONS[label]} {_area(areas[label], faces[label])}{share}"
         _class_curve(axes, label, recall[::-1], precision[::-1], text, drawstyle="steps-pre")
     places = np.linspace(0, 1, 501)
     steps = [precision[::-1][np.searchsorted(recall[::-1], places)] for precision, recall in curves if len(recall)]
-    _macro_curve(axes, places, steps, macro, names)
+    _macro_curve(axes, places, steps, macro)
     dress(axes, title="each class against the rest", x="recall", y="precision")
     _unit_frame(axes)
     return figure
@@ -163,11 +160,11 @@ def _class_curve(axes: Axes, label: int, x: np.ndarray, y: np.ndarray, text: str
     )
 
 
-def _macro_curve(axes: Axes, x: np.ndarray, curves: list[np.ndarray], macro: str, names: tuple[str, ...]) -> None:
+def _macro_curve(axes: Axes, x: np.ndarray, curves: list[np.ndarray], macro: str) -> None:
     """Mean of the classes' curves; where a class has no faces, of the others, and the legend says so."""
     if not curves:
         return
-    text = f"macro {macro}" if len(curves) == len(names) else f"mean of {len(curves)} classes"
+    text = f"macro {macro}" if len(curves) == len(EXPRESSIONS) else f"mean of {len(curves)} classes"
     axes.plot(x, np.mean(curves, axis=0), color=SOFT, linewidth=5, alpha=0.45, label=text, zorder=1)
 
 

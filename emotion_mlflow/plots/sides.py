@@ -18,9 +18,9 @@ from matplotlib.ticker import MaxNLocator
 from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.metrics import expression as metrics
 from emotion_mlflow.metrics.landmarks import LIMIT, error_curve, nme
-from emotion_mlflow.metrics.suite import Answers
+from emotion_mlflow.metrics.suite import Answers, lower_is_better
 from emotion_mlflow.plots.affect import EDGE, class_legend, plane
-from emotion_mlflow.plots.curves import LOWER_IS_BETTER, spelled
+from emotion_mlflow.plots.curves import spelled
 from emotion_mlflow.plots.faces import shortened
 from emotion_mlflow.plots.landmarks import REACH
 from emotion_mlflow.plots.style import INK, SMALL, SOFT, VAL, ClassStyle, canvas, count, dress, legend, number
@@ -36,7 +36,15 @@ SIDE_STYLES = (
 )
 """Colour and marker of each side, in order; dashes are kept for training."""
 
-CURVES = ("loss", "selection_score", "expression/macro_f1", "valence/ccc", "arousal/ccc", "landmarks/nme")
+CURVES = (
+    "loss",
+    "selection_score",
+    "expression/macro_f1",
+    "valence/ccc",
+    "arousal/ccc",
+    "landmarks/nme",
+    "landmarks/nme_box",
+)
 
 History = tuple[str, Sequence[pd.DataFrame], Sequence[int]]
 """(name, a history a seed, the kept epoch of each)."""
@@ -60,7 +68,7 @@ def training_curves(sides: Sequence[History]) -> Figure:
         for side, (_, histories, kept) in enumerate(sides):
             for history, best in zip(histories, kept, strict=True):
                 _side_curves(axes, history, key, best, side_style(side))
-        direction = "lower" if key.rsplit("/", 1)[-1] in LOWER_IS_BETTER else "higher"
+        direction = "lower" if lower_is_better(key) else "higher"
         dress(axes, title=f"{spelled(key)} ({direction} is better)", x="epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     handles = _handles([shortened(name, 24) for name, _, _ in sides])

@@ -15,8 +15,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.typing import LineStyleType
 
-from emotion_mlflow.labels import EXPRESSIONS
-
 WIDTH, DPI = 8.0, 125
 """Inches and dots an inch: 1,000 pixels, what MLflow's artifact view shows without shrinking."""
 SMALL, NORMAL, LARGE = 10.0, 11.0, 13.0
@@ -46,7 +44,6 @@ CLASS_STYLES = (
     ClassStyle("#D55E00", (0, (3, 1, 1, 1, 1, 1)), "X"),
     ClassStyle("#56B4E9", (0, (2, 2)), "*"),
 )
-CLASS_COLOURS = dict(zip(EXPRESSIONS, (style.colour for style in CLASS_STYLES), strict=True))
 
 
 def canvas(title: str, *, height: float, note: str = "") -> Figure:

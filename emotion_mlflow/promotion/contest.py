@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from emotion_mlflow.metrics import expression
-from emotion_mlflow.metrics.paired import compare_sides, lower_is_better
-from emotion_mlflow.metrics.suite import AFFECT_TASKS, Answers, nme_name
+from emotion_mlflow.metrics.paired import compare_sides
+from emotion_mlflow.metrics.suite import AFFECT_TASKS, Answers, lower_is_better, nme_name
 from emotion_mlflow.promotion.gates import Contest, Missing, Recall
 
 FIELDS = {"expression": "probabilities", "valence": "valence", "arousal": "arousal", "landmarks": "landmarks"}

@@ -41,6 +41,36 @@ class Incomplete(Exception):  # noqa: N818  a fact about an upload; it is sent a
     """The server does not hold a file as it was sent."""
 
 
+def first_model(client: mlflow.MlflowClient, run_id: str, experiment_id: str) -> Any:
+    """A run's first logged model, whole or not; None where it has none."""
+    found = client.search_logged_models([experiment_id], filter_string=f"source_run_id = '{run_id}'")
+    ours = sorted((one for one in found if one.name == MODEL), key=lambda one: one.creation_timestamp)
+    return next(iter(ours), None)
+
+
+def add_version(client: mlflow.MlflowClient, name: str, *, model: Any, run_id: str, tags: Mapping[str, str]) -> str:
+    """Makes a logged model a version of the registered model `name`, which may be new; the version's number.
+
+    The logged model names its versions, as MLflow's own `register_model` does, so that the UI shows them beside it.
+    """
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    version = client.create_model_version(
+        name,
+        source=f"models:/{model.model_id}",
+        run_id=run_id,
+        tags=dict(tags),
+        model_id=model.model_id,
+        await_creation_for=0,
+    )
+    versions = [*json.loads(model.tags.get(_VERSIONS, "[]")), {"name": name, "version": str(version.version)}]
+    client.set_logged_model_tags(model.model_id, {_VERSIONS: json.dumps(versions)})
+    return str(version.version)
+
+
 class Delivery:
     """Sends the entries of one run's journal."""
 
@@ -124,7 +154,7 @@ class Delivery:
 
     def _model(self, entry: Entry, doubtful: bool) -> str:
         """The id of the run's logged model; made unless an earlier attempt, or the run before it was resumed, did."""
-        model = self._logged_model()
+        model = first_model(self.client, self.run_id, self.experiment_id)
         run = self.client.get_run(self.run_id)
         if model is None:
             model = self.client.create_logged_model(
@@ -147,12 +177,6 @@ class Delivery:
         _require_sizes(sizes, self._sizes_of_model(model.model_id, sizes))
         self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         return str(model.model_id)
-
-    def _logged_model(self) -> Any:
-        """The run's first one, whole or not; None where it has none."""
-        found = self.client.search_logged_models([self.experiment_id], filter_string=f"source_run_id = '{self.run_id}'")
-        ours = sorted((one for one in found if one.name == MODEL), key=lambda one: one.creation_timestamp)
-        return next(iter(ours), None)
 
     def _link_scores(self, metrics: Iterable[Metric], model_id: str) -> None:
         """The run's scores become the model's too, as MLflow's own log_model does."""
@@ -190,25 +214,10 @@ class Delivery:
         for version in known:
             if version.name == name:
                 return str(version.version)
-        model = self._logged_model()
+        model = first_model(self.client, self.run_id, self.experiment_id)
         if model is None:
             raise UnsendableError("the run's logged model", got="none (its entry is damaged)", where=self.run_id)
-        try:
-            self.client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        version = self.client.create_model_version(
-            name,
-            source=f"models:/{model.model_id}",
-            run_id=self.run_id,
-            tags=tags,
-            model_id=model.model_id,
-            await_creation_for=0,
-        )
-        told = json.dumps([{"name": name, "version": str(version.version)}])
-        self.client.set_logged_model_tags(model.model_id, {_VERSIONS: told})
-        return str(version.version)
+        return add_version(self.client, name, model=model, run_id=self.run_id, tags=tags)
 
     def _end(self, entry: Entry, doubtful: bool) -> str:
         """The status given; a run that lacks something, refused or damaged, is not FINISHED.

@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from emotion_mlflow.errors import ModelError, first_line
 from emotion_mlflow.serving import model as served
+from emotion_mlflow.tracking.delivery import add_version, first_model
 from emotion_mlflow.tracking.runs import told
 
 REQUIREMENTS = ("mlflow", "tensorflow", "keras", "numpy", "pandas", "pillow")
@@ -82,24 +83,11 @@ def register_finished(run_id: str, name: str) -> str:
     client = mlflow.MlflowClient()
     with told(f"a version of {name}"):
         run = client.get_run(run_id)
-        place = [run.info.experiment_id]
-        model = next(iter(client.search_logged_models(place, filter_string=f"source_run_id = '{run_id}'")), None)
+        model = first_model(client, run_id, run.info.experiment_id)
         if model is None:
             raise ModelError("the run's logged model", got="none", where=f"run {run_id}")
-        try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        version = client.create_model_version(
-            name,
-            source=f"models:/{model.model_id}",
-            run_id=run_id,
-            tags={key: run.data.tags[key] for key in TAGS if key in run.data.tags},
-            model_id=model.model_id,
-            await_creation_for=0,
-        )
-    return str(version.version)
+        tags = {key: run.data.tags[key] for key in TAGS if key in run.data.tags}
+        return add_version(client, name, model=model, run_id=run_id, tags=tags)
 
 
 def find(uri: str) -> Version:
@@ -185,7 +173,7 @@ def model_id(version: Version) -> str | None:
 
 
 def split_ids(run_id: str, split: str) -> list[str]:
-    """The ids that a run logged for one of its splits; ModelError where it logged none."""
+    """The ids that a run logged for one of its splits; ModelError where it logged no splits."""
     return _read_run_json(run_id, "splits.json").get(split, [])
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 
 import mlflow
@@ -15,7 +16,9 @@ from emotion_mlflow.cli.grid import cells_of, vary_of, with_file
 from emotion_mlflow.cli.grid_progress import LiveTable, PlainTable, duration, outcome_table, seconds_left, window
 from emotion_mlflow.cli.options import GRID
 from emotion_mlflow.errors import ConfigError
+from emotion_mlflow.models.facts import BACKBONES
 
+HOUSE = Path(__file__).parents[2]
 DEFAULTS = {option.destination: () if option.repeatable else option.default for option in GRID}
 
 
@@ -48,7 +51,7 @@ MISTAKES = {
     "weights of one backbone only": (["--weights", "resnet50=a.h5"], "expected weights for efficientnetb0"),
     "weights of a stranger": (
         ["--backbones", "resnet50", "--weights", "resnet50=a.h5,resnet=b.h5"],
-        "expected BACKBONE=FILE with a backbone of resnet50, efficientnetb0, mobilenetv3small; got resnet in --weights",
+        f"expected BACKBONE=FILE with a backbone of {', '.join(BACKBONES)}; got resnet in --weights",
     ),
     "weights that are not there": (["--weights", "resnet50=a.h5,efficientnetb0=b.h5"], "a.h5 in --weights"),
     "faces that are not there": (["--data", "absent", "--weights", "none"], "absent"),
@@ -76,6 +79,15 @@ def filed(tmp_path, text, **flags):
     file = tmp_path / "grid.yaml"
     file.write_text(text)
     return with_file(DEFAULTS | flags | {"file": str(file)})
+
+
+def test_the_file_in_the_docs_is_a_grid(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("r.weights.h5", "e.weights.h5"):
+        (tmp_path / name).touch()
+    (text,) = re.findall(r"```yaml\n# grid\.yaml.*?```", (HOUSE / "docs" / "SCALING.md").read_text(), re.DOTALL)
+    cells = cells_of(filed(tmp_path, text.removeprefix("```yaml\n").removesuffix("```")))
+    assert len(cells) == 2 * 3 * 2 * 2
 
 
 def test_a_file_says_what_flags_would(tmp_path):

@@ -95,6 +95,7 @@ MISTAKES = {
     "no number of gigabytes": (["train", "--cache-limit", "nan"], "got nan in --cache-limit"),
     "gigabytes below zero": (["train", "--cache-limit", "-1"], "got -1.0 in --cache-limit"),
     "a model name that MLflow refuses": (["train", "--model-name", "a/b"], "got 'a/b' in --model-name"),
+    "a model name like an alias": (["train", "--model-name", "a@b"], "without /, : and @; got 'a@b' in --model-name"),
     "an empty model name": (["train", "--model-name", ""], "got '' in --model-name"),
     "a folder that is not there": (["train", "--data", "absent"], "got nothing there in absent"),
     "an unknown data format": (["train", "--data-format", "zip"], "got zip in --data-format"),

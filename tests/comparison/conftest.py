@@ -73,6 +73,7 @@ def material(version):
             answers=answers,
             ids=np.array([f"face{row:04d}" for row in range(faces)]),
             identities=np.array([""] * faces),
+            contents=np.array([f"{row:032x}" for row in range(faces)]),
             history=short_history() if history is None else history,
             params={"recipe": "probe", "training.schedule": "none", "weights": "none", **(params or {})},
             metrics=logged | (metrics or {}),

@@ -46,7 +46,6 @@ def test_every_documented_column_is_read(pictures, write_csv):
     ]
     assert found[["crop_x", "crop_y", "width", "height"]].tolist() == [8, 4, 20, 30]
     assert manifest.landmarks.tolist() == [[2, 8, 22, 28]]
-    assert manifest.identities_known
 
 
 def test_parquet_and_csv_read_alike(pictures, write_csv):
@@ -121,7 +120,6 @@ def test_words_for_nothing_are_no_identity_source_or_id(pictures, write_csv):
     columns = {name: ["NaN", "null"] for name in ("id", "identity", "source", "split")}
     manifest = read(write_csv(pictures / "mine.csv", rows("ab", **columns)), cache_dir=None)
     assert manifest.table[["id", "identity", "source"]].to_numpy().tolist() == [["a", "", ""], ["b", "", ""]]
-    assert not manifest.identities_known
 
 
 def test_pictures_of_one_stem_keep_their_suffix_as_id(pictures, write_csv, write_picture):

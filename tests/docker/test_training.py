@@ -62,6 +62,8 @@ def test_forty_trainings_may_log_at_the_same_moment(up, tracking, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert at_once(up.uri, 40) == []
     assert up.inside("database", "psql", "-U", "postgres", "-Atqc", "show max_connections") == (0, "300")
+    role = "select rolconnlimit from pg_roles where rolname = 'mlflow'"
+    assert up.inside("database", "psql", "-U", "postgres", "-Atqc", role) == (0, "-1")
 
 
 def test_a_version_is_promoted(trained_there, up, tracking, command, tmp_path):

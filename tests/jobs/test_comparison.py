@@ -29,7 +29,12 @@ def predictions(*, right, seed):
     true = np.arange(FACES) % 8
     answered = np.where(rng.random(FACES) < right, true, (true + 1) % 8)
     table = pd.DataFrame({"id": [f"{row:03d}" for row in range(FACES)]})
-    table = table.assign(content_hash="c", identity="", source="", expression_true=true.astype(np.int8))
+    table = table.assign(
+        content_hash=[f"{row:032x}" for row in range(FACES)],
+        identity="",
+        source="",
+        expression_true=true.astype(np.int8),
+    )
     for label, name in enumerate(EXPRESSIONS):
         table[f"probability_{name}"] = np.where(answered == label, 0.65, 0.05).astype(np.float32)
     table["valence_true"] = np.linspace(-1, 1, FACES).astype(np.float32)
@@ -304,6 +309,7 @@ def pictures(monkeypatch):
         return np.zeros((len(part), image_size, image_size, 3), np.uint8)
 
     table = pd.DataFrame({"id": [f"{row:03d}" for row in range(FACES)]})
+    table["content_hash"] = [f"{row:032x}" for row in range(FACES)]
     people = SimpleNamespace(table=table, drawn=False, rows=lambda keep: list(keep))
     monkeypatch.setattr("emotion_mlflow.data.sets.open_set", lambda data, **fields: people)
     monkeypatch.setattr("emotion_mlflow.data.pixels.load_pixels", load)
@@ -329,6 +335,27 @@ def test_faces_of_people_are_shown_as_allowed_and_never_larger_than_thumbnails(
     compare(asked(store, tmp_path, show_faces=show_faces), PlainReporter())
     assert (tmp_path / "out" / "figures" / "disagreements.png").exists() is shown
     assert pictures == ([THUMBNAIL_SIDE] if shown else [])
+
+
+def test_another_picture_of_a_face_s_name_is_not_shown_under_its_answers(add, store, tmp_path, pictures, monkeypatch):
+    add("resnet50", right=0.9)
+    add("efficientnetb0", right=0.3)
+    from emotion_mlflow.data.sets import open_set
+
+    compare(asked(store, tmp_path), PlainReporter())
+    told = json.loads((tmp_path / "out" / "comparison.json").read_text())["disagreements"]
+    changed = told[0]["face"]
+    shown = []
+    people = open_set("")
+    people.table.loc[people.table["id"] == changed, "content_hash"] = "f" * 32
+    monkeypatch.setattr("emotion_mlflow.data.sets.open_set", lambda data, **fields: people)
+    monkeypatch.setattr(
+        "emotion_mlflow.data.pixels.load_pixels",
+        lambda part, image_size, cache_dir: shown.extend(part) or np.zeros((len(part), image_size, image_size, 3)),
+    )
+    compare(asked(store, tmp_path), PlainReporter())
+    assert len(shown) == len(told) - 1
+    assert int(changed) not in shown
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,19 @@ def test_faces_that_changed_since_fail_the_gate_with_both_digests(copied, cache,
         answers_on(version, changed, data_format="auto", cache_dir=cache, reporter=reporter)
 
 
+@pytest.mark.parametrize("card", ["{", "[]", '{"data": "demo"}'])
+def test_a_damaged_card_is_told_in_one_line(copied, cache, reporter, monkeypatch, tmp_path, card):
+    from emotion_mlflow.errors import ModelError
+    from emotion_mlflow.jobs.evaluation import answers_on
+
+    file = tmp_path / "card.json"
+    file.write_text(card)
+    monkeypatch.setattr(registry, "download", lambda version, folder: (tmp_path / "network.keras", file))
+    version = registry.find("models:/emotion/1")
+    with pytest.raises(ModelError, match=r"expected a saved model of ours; got .* in card\.json"):
+        answers_on(version, version, data_format="auto", cache_dir=cache, reporter=reporter)
+
+
 def test_the_trained_version_passes_from_the_command_line_and_again(command, copied, here, cache):
     flags = ["--version", 1, "--allow-dirty", "--cache-dir", cache, "--experiment", "other", "--json"]
     flags += ["--gates", here / "gates.yaml"]

@@ -79,6 +79,7 @@ def test_every_setting_comes_from_the_run_and_place_and_caches_from_the_command(
         ("--tasks valence", "got valence in --tasks"),
         ("--experiment other", "expected faces, as in the run that goes on; got other in --experiment"),
         ("--model-name other", "expected affect, as in the run that goes on; got other in --model-name"),
+        ("--no-register", "expected False, as in the run that goes on; got True in --no-register"),
         ("--show-faces none", "expected auto, as in the run that goes on; got none in --show-faces"),
         ("--limit 60", "expected 50, as in the run that goes on; got 60 in --limit"),
         ("--split-seed 1", "expected 0, as in the run that goes on; got 1 in --split-seed"),
@@ -92,6 +93,7 @@ def test_every_setting_comes_from_the_run_and_place_and_caches_from_the_command(
     ],
 )
 def test_what_was_said_otherwise_is_refused_with_both(began, flags, words):
+    began = replace(began, register=True)
     with pytest.raises(ConfigError, match=words):
         take_up(typed(*flags.split()), stored(began), experiment="faces")
 

@@ -73,23 +73,37 @@ def test_the_permutation_p_of_accuracy_is_the_sign_test_s():
     assert accuracy(paired).p == pytest.approx(expected, abs=0.006)
 
 
-def test_opposite_miscalibrations_of_the_same_size_name_no_winner():
-    # one says .9 where it is right 7 times of 10, the other .5: ECE .2 both, and mixing their answers cures either
-    right = np.random.default_rng(4).permutation(np.arange(1000) % 10 < 7)
+def wrongly_sure(rng, by, *, faces=1000):
+    """Right more often (`by` above 0) or less often than its confidence says: an ECE of about |by|."""
+    confidence = rng.uniform(0.35, 0.85, faces)
+    right = rng.random(faces) < confidence + by
+    true = np.arange(faces) % 8
+    label = np.where(right, true, (true + 1) % 8)
+    probabilities = np.repeat((1 - confidence[:, None]) / 7, 8, axis=1)
+    probabilities[np.arange(faces), label] = confidence
+    return replace(answers(right), probabilities=probabilities)
 
-    def sure(confidence):
-        true = np.arange(1000) % 8
-        label = np.where(right, true, (true + 1) % 8)
-        probabilities = np.full((1000, 8), (1 - confidence) / 7)
-        probabilities[np.arange(1000), label] = confidence
-        return replace(answers(right), probabilities=probabilities)
 
-    first, second = sure(0.91), sure(0.505)
+def test_opposite_miscalibrations_of_the_same_size_are_not_told_apart_by_permutations_alone(monkeypatch):
+    """Mixing the answers of the two cures both, so that hardly a permutation has so large a difference of ECE."""
+    rng = np.random.default_rng(5)
+    first, second = wrongly_sure(rng, -0.12), wrongly_sure(rng, 0.12)
     paired = compared(first, second)
-    test = paired.tests["a", "b"]["expression/ece"]
-    assert abs(test.difference) < 0.03
-    assert test.low < 0 < test.high
+    assert paired.tests["a", "b"]["expression/ece"].p > 0.08
     assert paired.winners["expression/ece"] is None
+    monkeypatch.setattr("emotion_mlflow.metrics.paired._bootstrap_p", lambda difference, draws: 0.0)
+    assert compared(first, second).tests["a", "b"]["expression/ece"].p < 0.05  # so the bootstrap decided above
+
+
+def test_a_figure_that_most_resamples_lack_has_no_p():
+    true, one_face_each = np.zeros(80, int), np.r_[0, 1, np.zeros(78, int)]
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(8), (2, 80))
+    first, second = (
+        replace(answers(np.ones(80)), expression_true=true + one_face_each, probabilities=each)
+        for each in probabilities
+    )
+    test = compared(first, second).tests["a", "b"]["expression/roc_auc"]
+    assert np.isnan(test.p)
 
 
 def test_the_difference_is_first_minus_second_with_its_interval_around_it():

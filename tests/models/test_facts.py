@@ -5,7 +5,7 @@ from emotion_mlflow.models.facts import BACKBONES, backbone_facts
 
 
 def test_the_two_networks_of_the_report_and_a_quick_one_are_there():
-    assert list(BACKBONES) == ["resnet50", "efficientnetb0", "mobilenetv3small"]
+    assert {"resnet50", "efficientnetb0", "mobilenetv3small"} <= set(BACKBONES)
 
 
 @pytest.mark.parametrize(
@@ -25,5 +25,4 @@ def test_a_backbone_takes_a_rate_that_the_report_has(name):
 def test_a_wrong_name_lists_the_right_ones():
     with pytest.raises(ConfigError) as caught:
         backbone_facts("vgg16")
-    expected = "expected a backbone of resnet50, efficientnetb0, mobilenetv3small; got vgg16 in --backbone"
-    assert str(caught.value) == expected
+    assert str(caught.value) == f"expected a backbone of {', '.join(BACKBONES)}; got vgg16 in --backbone"

@@ -111,6 +111,28 @@ def test_text_alternatives_hold_the_main_numbers(compared):
     assert "found neutral 100%" in made["confusion_matrices"].alt
 
 
+def test_the_curves_say_over_how_many_expressions_they_are_a_mean(compared, answers):
+    sides = compared()
+    known = answers.expression_true
+    without = replace(answers, expression_true=np.where(known == 7, -1, known))
+    for versions, told in (
+        (sides, "the 8 expressions"),
+        ([replace(one, answers=without) for one in sides], "the 7 exp"),
+    ):
+        picture = comparison_figures(versions, a_comparison(TWO), layout=None, faces=None)["roc_and_precision_recall"]
+        assert told in picture.alt
+        assert told in picture.caption
+
+
+def test_landmarks_without_known_eyes_have_a_learning_curve(compared, words):
+    sides = compared()
+    for one in sides:
+        for history in one.histories:
+            history["val/landmarks/nme_box"] = [0.3, 0.2, 0.1]
+    made = comparison_figures(sides, a_comparison(TWO), layout=None, faces=None)
+    assert "NME (box)" in words(made["learning_curves"].figure)
+
+
 def test_without_pictures_there_is_no_figure_of_faces(compared):
     ids = FacesToShow(ids=[f"face {row}" for row in range(80)], pictures=None)
     for faces in (None, ids):

@@ -118,6 +118,8 @@ def test_a_finished_cell_without_a_version_is_registered_with_its_tags(cells, cl
     version = client.get_model_version("emotion", "1")
     assert (version.run_id, version.source) == (run_id, f"models:/{model.model_id}")
     assert version.tags == {"backbone": "mobilenetv3small", "selection_score": "0.5"}
+    told = client.get_logged_model(model.model_id).tags["mlflow.modelVersions"]
+    assert json.loads(told) == [{"name": "emotion", "version": "1"}]
 
 
 def test_a_finished_cell_that_is_not_to_be_registered_stays_so(cells, add):

@@ -135,7 +135,8 @@ def test_every_other_entry_point_through_mlflow_run(mlflow_project, faces, cache
     version = mlflow_project.client.get_model_version("emotion", "1")
     trained = mlflow_project.client.get_run(version.run_id).data.metrics
     same = {name: value for name, value in evaluation.data.metrics.items() if name.startswith("final/test/")}
-    assert same == {name: value for name, value in trained.items() if name in same}
+    assert same == {name: value for name, value in trained.items() if name.startswith("final/test/")}
+    assert len(same) > 30
     mlflow_project.run(BIN, "compare", *local, models="emotion/1,emotion/2")
     (comparison,) = mlflow_project.runs("comparison")
     assert comparison.info.status == "FINISHED"

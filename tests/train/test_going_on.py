@@ -97,6 +97,16 @@ def test_a_finished_training_that_is_started_again_trains_nothing_and_has_its_be
     assert same(parts.heads.get_weights(), left)
 
 
+def test_a_training_that_had_stopped_early_when_it_was_killed_has_stopped_early(tmp_path):
+    from emotion_mlflow.checkpoints import Checkpoints
+
+    config = make_config(epochs=9, patience=2, learning_rate=1e-12, schedule="none")
+    assert fit(config, start(config), features(), features(seed=1), checkpoints=Checkpoints(tmp_path))[0].stopped_early
+    kept = Checkpoints(tmp_path).load()[0]
+    again, log = fit(config, start(config), features(), features(seed=1), start=kept)
+    assert (log.rows, again.stopped_early) == ([], True)
+
+
 def test_a_whole_network_goes_on_from_the_checkpoint_before_a_damaged_one_bit_for_bit(tmp_path):
     """Warm-up, dropout, noise and every other change on; the newest of two checkpoints is spoilt."""
     from emotion_mlflow.checkpoints import Checkpoints
