@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from emotion_mlflow.checkpoints import Checkpoints, State
 from emotion_mlflow.config import WATCHED, RunConfig, TrainingConfig
-from emotion_mlflow.data.batches import Examples, batch_count, epoch_batches, feature_batches, plain_batches
+from emotion_mlflow.data.batches import Examples, batch_count, epoch_batches, feature_rows, feature_views, plain_batches
 from emotion_mlflow.errors import ConfigError, TrainingError
 from emotion_mlflow.labels import EXPRESSIONS, PIXEL_CENTRE
 from emotion_mlflow.metrics.suite import Answers, lower_is_better, selection_score, suite
@@ -130,7 +130,8 @@ class _Training:
         self.network = Network(part, config=self.settings, class_weights=weights, layout=train.layout)
         self.weights = tf.constant(weights, tf.float32)
         self.losses = tf.function(self._losses, autograph=False)
-        self.step: Callable[[Any], dict[str, tf.Tensor]] | None = None
+        self.step: Callable[..., dict[str, tf.Tensor]] | None = None
+        self.val_truth = {name: tf.constant(values) for name, values in val.truth.items()}
         self.progress = Progress(learning_rate=self.settings.learning_rate)
         self.best_weights: list[np.ndarray] = []
         self.compiled = False
@@ -163,25 +164,22 @@ class _Training:
         return not self.val.truth[f"{task[0]}_labelled"].any()
 
     def _learn(self, epoch: int, watch: "_Watch") -> None:
-        drawn = epoch_batches if not self.train.are_features else feature_batches
-        batches = drawn(
-            self.train,
-            config=self.config.augment,
-            batch_size=self.settings.batch_size,
-            rng=np.random.default_rng([self.settings.rng_seed, epoch]),
-            tasks=self.config.model.tasks,
-        )
+        drawn: dict[str, Any] = {
+            "config": self.config.augment,
+            "batch_size": self.settings.batch_size,
+            "rng": np.random.default_rng([self.settings.rng_seed, epoch]),
+            "tasks": self.config.model.tasks,
+        }
         if not self.train.are_features:
+            batches = epoch_batches(self.train, **drawn)
             self.network.fit(batches, epochs=1, verbose=0, shuffle=False, callbacks=[watch])
             return
         # What `fit` does in its inner loop; around it `fit` spends as long as the heads need for an epoch.
-        watch.set_model(self.network)
+        self.step = self.step or _feature_step(self.network, self.train, tasks=self.config.model.tasks)
         self.network.reset_metrics()
-        for number, batch in enumerate(batches):
-            watch.on_train_batch_begin(number)
-            if self.step is None:
-                self.step = _traced_step(self.network, batch)
-            watch.on_train_batch_end(number, self.step(batch))
+        for number, rows in enumerate(feature_rows(self.train, **drawn)):
+            watch.last_rate = self.rate(epoch, number)
+            watch.on_train_batch_end(number, self.step(rows, np.float32(watch.last_rate)))
 
     def is_over(self, epoch: int) -> bool:
         """True where `patience` epochs brought nothing better."""
@@ -238,8 +236,7 @@ class _Training:
         else:
             outputs = self.network.predict(plain_batches(self.val.inputs, batch_size=PREDICT_BATCH), verbose=0)
         tensors = {task: tf.constant(values) for task, values in outputs.items()}
-        truth = {name: tf.constant(values) for name, values in self.val.truth.items()}
-        losses, total = self.losses(truth, tensors)
+        losses, total = self.losses(self.val_truth, tensors)
         row = {"val/loss": float(total)}
         finite = all(np.isfinite(values).all() for values in outputs.values())
         if not (finite and math.isfinite(row["val/loss"])):
@@ -312,10 +309,21 @@ class _Watch(keras.callbacks.Callback):
         self.training.sink.step(epoch=self.epoch, step=batch + 1, figures=told)
 
 
-def _traced_step(network: Network, batch: Any) -> Callable[[Any], dict[str, tf.Tensor]]:
-    """`train_step` traced once for batches like this one of any number of faces; Keras traces each number anew."""
-    specs = tf.nest.map_structure(lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), batch)
-    return tf.function(network.train_step, input_signature=[specs], autograph=False)
+def _feature_step(network: Network, train: Examples, *, tasks: tuple[str, ...]) -> Callable[..., dict[str, tf.Tensor]]:
+    """`train_step` of (rows of `feature_views`, learning rate), traced once for any number of rows.
+
+    Features and truth lie ready as tensors: to make those of each batch anew takes as long as the step.
+    """
+    inputs, truth = tf.nest.map_structure(tf.constant, feature_views(train, tasks=tasks))
+
+    def step(rows: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        network.optimizer.learning_rate.assign(rate)
+        batch = tf.gather(inputs, rows), {name: tf.gather(values, rows) for name, values in truth.items()}
+        logs: dict[str, tf.Tensor] = network.train_step(batch)
+        return logs
+
+    signature = [tf.TensorSpec((None,), tf.int32), tf.TensorSpec((), tf.float32)]
+    return tf.function(step, input_signature=signature, autograph=False)
 
 
 def _assign(variables: list[Any], values: list[np.ndarray]) -> None:

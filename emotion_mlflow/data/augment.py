@@ -78,6 +78,13 @@ def move_landmarks(landmarks: np.ndarray, changes: Changes, *, layout: LandmarkL
     return moved.reshape(landmarks.shape).astype(np.float32)
 
 
+def mirror_landmarks(landmarks: np.ndarray, *, layout: LandmarkLayout) -> np.ndarray:
+    """(N, 2K) shares of the pictures -> those of their mirror images, left and right swapped; `layout` knows how."""
+    points = landmarks.reshape(len(landmarks), -1, 2)[:, list(layout.mirror or ())]
+    points[:, :, 0] = 1 - points[:, :, 0]
+    return points.reshape(landmarks.shape)
+
+
 def is_off(config: AugmentConfig) -> bool:
     """True where nothing at all is changed."""
     return config == AugmentConfig()

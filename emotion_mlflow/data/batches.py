@@ -76,22 +76,32 @@ def epoch_batches(
     return _ready(dataset)
 
 
-def feature_batches(
+def feature_views(examples: Examples, *, tasks: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """(2N, F) features and the truth of each: of every face its own, then its mirror image's."""
+    truth = {name: np.repeat(values, 2, axis=0) for name, values in examples.truth.items()}
+    if "landmarks" in tasks and examples.layout.mirror is not None:
+        truth["landmarks"][1::2] = augment.mirror_landmarks(examples.truth["landmarks"], layout=examples.layout)
+    return examples.inputs.reshape(2 * len(examples), -1), truth
+
+
+def feature_rows(
     examples: Examples,
     *,
     config: AugmentConfig,
     batch_size: int,
     rng: np.random.Generator,
     tasks: tuple[str, ...],
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """`epoch_batches` for features, as arrays: setting `tf.data` up takes as long as their epoch.
+) -> Iterator[np.ndarray]:
+    """One epoch of features in random order, each batch as int32 rows of `feature_views`.
 
-    They are mirrored only: there are none of a face that is turned or shifted.
+    `tf.data` would take as long to set up as their epoch takes. They are mirrored only: there are none of a face that
+    is turned or shifted.
     """
-    plan = _Plan.draw(examples, config=config, batch_size=batch_size, rng=rng, tasks=tasks)
-    for number in range(len(plan)):
-        inputs, labels, _, _ = plan.batch(number)
-        yield inputs, labels
+    order = rng.permutation(len(examples))
+    mirrored = rng.random(len(examples)) < config.flip
+    mirrored &= augment.may_mirror(examples.layout, with_landmarks="landmarks" in tasks)
+    rows = (2 * order + mirrored).astype(np.int32)
+    yield from np.array_split(rows, batch_count(len(examples), batch_size))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +126,6 @@ class _Plan:
         rng: np.random.Generator,
         tasks: tuple[str, ...],
     ) -> "_Plan":
-        config = AugmentConfig(flip=config.flip) if examples.are_features else config
         learnt = "landmarks" in tasks
         order = rng.permutation(len(examples))
         changes = augment.draw_changes(rng, len(examples), config=config, layout=examples.layout, with_landmarks=learnt)
@@ -134,10 +143,7 @@ class _Plan:
     def batch(self, number: int) -> tuple[Any, ...]:
         """(inputs, truth, changes, noise seed)."""
         rows = self.rows[number]
-        if self.examples.are_features:
-            inputs = self.examples.inputs[rows, self.changes.mirrored[rows].astype(int)]
-        else:
-            inputs = self.examples.inputs[rows]
+        inputs = self.examples.inputs[rows]
         labels = {name: values[rows] for name, values in self.truth.items()}
         return inputs, labels, vars(self.changes.rows(rows)), self.noise_seeds[number]
 

@@ -44,10 +44,12 @@ def epoch(faces, *, seed=0, batch_size=4, tasks=ALL_TASKS, **config):
 
 
 def feature_epoch(faces, **config):
-    from emotion_mlflow.data.batches import feature_batches
+    from emotion_mlflow.data.batches import feature_rows, feature_views
 
     rng = np.random.default_rng(0)
-    return list(feature_batches(faces, config=AugmentConfig(**config), batch_size=4, rng=rng, tasks=ALL_TASKS))
+    inputs, truth = feature_views(faces, tasks=ALL_TASKS)
+    drawn = feature_rows(faces, config=AugmentConfig(**config), batch_size=4, rng=rng, tasks=ALL_TASKS)
+    return [(inputs[rows], {name: values[rows] for name, values in truth.items()}) for rows in drawn]
 
 
 def whole(batches):
