@@ -14,6 +14,8 @@ TRIMMED = {"manifests": "*.parquet", "pixels": "*.npy", "features": "*/*.npy", "
 """What goes of each section when the cache is full, unused for longest first; it can always be made again."""
 BESIDE = ".txt"
 """Of a kept file's companion, which goes with it: the content hashes of features."""
+UNFINISHED = 24 * 3600.0
+"""Seconds after which a part of a file is what a killed write left."""
 ABANDONED = 30 * 24 * 3600.0
 """Seconds without a new epoch after which the checkpoints of an unfinished run go too, last of all."""
 
@@ -36,12 +38,14 @@ def sizes(cache_dir: Path) -> dict[str, int]:
 def trim(cache_dir: Path, *, limit_gb: float) -> int:
     """Bytes removed so that the cache keeps below `limit_gb`: what was unused for longest first, checkpoints last.
 
-    Checkpoints of runs that may still go on stay, whatever the limit.
+    Checkpoints of runs that may still go on stay, whatever the limit; what killed writes left always goes.
     """
+    removed = sum(_unlinked(part) for part in _left_over(cache_dir))
     excess = sum(sizes(cache_dir).values()) - limit_gb * 1e9
     known = [place for name, pattern in TRIMMED.items() for place in (cache_dir / name).glob(pattern)]
-    abandoned = [run for run in (cache_dir / "checkpoints").glob("*") if time.time() - _last_used(run) > ABANDONED]
-    removed = 0
+    runs = [run for run in (cache_dir / "checkpoints").glob("*") if run.is_dir()]  # beside them lie locks of cells
+    abandoned = [run for run in runs if time.time() - _last_used(run) > ABANDONED]
+    excess += removed
     for place in (*sorted(known, key=_last_used), *sorted(abandoned, key=_last_used)):
         if removed >= excess:
             break
@@ -51,6 +55,11 @@ def trim(cache_dir: Path, *, limit_gb: float) -> int:
         else:
             removed += sum(_unlinked(file) for file in (place, place.with_suffix(BESIDE)))
     return removed
+
+
+def _left_over(cache_dir: Path) -> list[Path]:
+    parts = [part for name in TRIMMED for part in (cache_dir / name).rglob("*.part")]
+    return [part for part in parts if time.time() - _last_used(part) > UNFINISHED]
 
 
 def _unlinked(file: Path) -> int:
@@ -71,13 +80,17 @@ def _last_used(place: Path) -> float:
 
 
 def clear(cache_dir: Path) -> int:
-    """Bytes removed: every section goes, nothing else in the folder is touched."""
+    """Bytes removed: every section goes, nothing else in the folder is touched. ConfigError where some of it stays."""
     if cache_dir.exists() and not cache_dir.is_dir():
         raise ConfigError("a folder", got="a file", where=f"--cache-dir {cache_dir}")
-    removed = sum(sizes(cache_dir).values())
+    before = sum(sizes(cache_dir).values())
     for name in SECTIONS:
         shutil.rmtree(cache_dir / name, ignore_errors=True)
-    return removed
+    left = sum(sizes(cache_dir).values())
+    if left:
+        got = f"{left:,} of {before:,} bytes that may not"
+        raise ConfigError("files that may be removed", got=got, where=f"--cache-dir {cache_dir}")
+    return before
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:

@@ -49,6 +49,8 @@ try:
     client.search_experiments(max_results=1)
     at, os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "writing", "1"  # an upload that failed may cost the connection
     place = client.get_experiment_by_name("emotion-mlflow-doctor")
+    if place and place.lifecycle_stage == "deleted":
+        client.restore_experiment(place.experiment_id)
     place = place.experiment_id if place else client.create_experiment("emotion-mlflow-doctor")
     run = client.create_run(place).info.run_id
     try:
@@ -194,7 +196,7 @@ def _tracking(uri: str) -> Finding:
     try:
         scheme = urlsplit(uri).scheme
     except ValueError as error:
-        return _fail(f"tracking store {uri}", str(error), f"--tracking-uri {DEFAULT_TRACKING_URI}")
+        return _fail(f"tracking store {without_password(uri)}", str(error), f"--tracking-uri {DEFAULT_TRACKING_URI}")
     if scheme.startswith("sqlite"):
         return _sqlite_store(uri)
     if scheme in ("http", "https"):

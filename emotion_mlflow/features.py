@@ -124,7 +124,7 @@ class _Kept:
             try:
                 os.utime(file)  # the age by which a full cache is trimmed
                 contents = file.with_suffix(".txt").read_text().split("\n")
-            except FileNotFoundError:  # as where another run trims the cache
+            except (FileNotFoundError, UnicodeDecodeError):  # the first as where another run trims the cache
                 contents = []
             array = kept_array(file, shape=(len(contents), 2, self.width), dtype=np.float32) if contents else None
             if array is None:

@@ -84,6 +84,31 @@ def test_trim_leaves_what_is_still_being_written(filled, name):
     assert part.exists()
 
 
+def test_trim_takes_what_a_killed_write_left_a_day_ago(filled):
+    part = filled / "pixels" / "x.part"
+    part.write_bytes(bytes(100))
+    yesterday = time.time() - cache.UNFINISHED - 100
+    os.utime(part, (yesterday, yesterday))
+    before = left(filled)
+    assert cache.trim(filled, limit_gb=600e-9) == 100
+    assert left(filled) == [name for name in before if name != "pixels/x.part"]
+
+
+def test_trim_leaves_the_lock_of_a_cell_however_old(filled):
+    lock = filled / "checkpoints" / "cell.lock"
+    lock.touch()
+    long_ago = time.time() - cache.ABANDONED - 1000
+    os.utime(lock, (long_ago, long_ago))
+    cache.trim(filled, limit_gb=0.0)
+    assert lock.exists()
+
+
+def test_clear_says_what_may_not_be_removed(filled, monkeypatch):
+    monkeypatch.setattr("shutil.rmtree", lambda folder, **options: None)
+    with pytest.raises(ConfigError, match="expected files that may be removed; got 600 of 600 bytes that may not"):
+        cache.clear(filled)
+
+
 def test_clear_empties_every_section_and_touches_nothing_else(filled):
     assert cache.clear(filled) == 600
     assert left(filled) == ["notes.txt"]

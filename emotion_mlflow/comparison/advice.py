@@ -111,7 +111,10 @@ def _nothing_separates(rows: Sequence[Row], names: Sequence[str]) -> Advice:
     figure = f"0 of {sum(row.primary for row in rows)} primary rows could be tested"
     if least is not None:
         figure = f"smallest corrected p of {len(tested)} primary rows: {least.name} {p_value(least.p_corrected)}"
-    text = f"No quality figure tells {' and '.join(names)} apart on these faces: choose by cost, or train more seeds."
+    found = f"No quality figure tells {' and '.join(names)} apart on these faces"
+    if len(names) > 2:
+        found = f"None of {', '.join(names)} is better than every other one in a quality figure on these faces"
+    text = f"{found}: choose by cost, or train more seeds."
     return Advice(side="", kind="none", text=text, figure=figure)
 
 

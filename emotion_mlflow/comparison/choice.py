@@ -45,6 +45,8 @@ class Choice:
     """Backbone -> its versions, one a seed, in order of `rng_seed`: an order that no score decides."""
     other_groups: tuple[str, ...]
     """One line each, with the flag that picks it."""
+    older: tuple[str, ...] = ()
+    """Backbones that have newer versions in another group."""
 
 
 def candidate(*, name: str, number: int, run_id: str, tags: Mapping[str, str]) -> Candidate | None:
@@ -99,7 +101,9 @@ def choose(
         if held.issuperset(backbones):
             others = tuple(_line(group, groups[group], backbones) for group in groups if group != key)
             sides = {name: _configuration(groups[key], name, score) for name in backbones}
-            return Choice(sides=sides, other_groups=others)
+            newest = {name: next(group for group in groups if _holds(groups[group], name)) for name in backbones}
+            older = tuple(name for name, group in newest.items() if group != key)
+            return Choice(sides=sides, other_groups=others, older=older)
     if test_digest and groups and not asked:
         there = ", ".join(_flag(key) for key in groups)
         raise ModelError(f"the digest of test faces that were scored ({there})", got=test_digest, where="--test-digest")
@@ -109,6 +113,10 @@ def choose(
 def best_validated(versions: Sequence[Candidate]) -> Candidate:
     """The one that an alias stands for; of equals the oldest."""
     return max(versions, key=lambda one: (one.selection_score, -one.number))
+
+
+def _holds(group: Sequence[Candidate], backbone: str) -> bool:
+    return any(one.backbone == backbone for one in group)
 
 
 def _takes_part(one: Candidate, recipe: str) -> bool:
@@ -162,7 +170,7 @@ def _missing(
     """What is not there, and the training that would make it."""
     expected = f"versions of {' and '.join(backbones)} scored on the same test faces for the same tasks"
     held = {one.backbone for group in groups for one in group}
-    hidden = {one.backbone for one in everyone if one.selected_on_test}
+    hidden = {one.backbone for one in everyone if one.selected_on_test and one.recipe == VALIDATED_ON_TEST}
     lacking = [name for name in backbones if name not in held]
     if lacking and recipe != VALIDATED_ON_TEST and hidden.issuperset(backbones):
         got = f"none of {', '.join(lacking)} but those chosen on the test faces (--recipe {VALIDATED_ON_TEST})"

@@ -65,7 +65,7 @@ def _cell(value: float, draws: np.ndarray) -> Cell:
 
 
 def _class_f1(material: Material, counts: np.ndarray) -> np.ndarray:
-    """(8, R): 2 TP / (2 TP + FP + FN) on each resample; NaN where a class is neither true nor answered."""
+    """(8, R): 2 TP / (2 TP + FP + FN) on each resample; NaN of a class without a face, or neither true nor answered."""
     answers = material.answers
     known = answers.expression_true >= 0
     taken = counts[known].astype(float)
@@ -75,4 +75,4 @@ def _class_f1(material: Material, counts: np.ndarray) -> np.ndarray:
     is_true, is_predicted = (true == labels).astype(float), (predicted == labels).astype(float)
     hits = np.einsum("cn,nr->cr", is_true * is_predicted, taken)
     both = np.einsum("cn,nr->cr", is_true + is_predicted, taken)
-    return ratio(2 * hits, both)
+    return ratio(2 * hits, np.where(is_true.any(axis=1, keepdims=True), both, 0.0))

@@ -11,6 +11,7 @@ from emotion_mlflow.comparison.values import Finding
 from emotion_mlflow.labels import EXPRESSIONS
 from emotion_mlflow.metrics.expression import kappa as kappa_of_answers
 from emotion_mlflow.metrics.expression import predicted_labels
+from emotion_mlflow.metrics.suite import lower_is_better
 
 COLLAPSED_SHARE = 0.5
 """Share of faces with one and the same answer above which a model that is no better than chance is called collapsed."""
@@ -119,7 +120,8 @@ def _overfitting(material: Material) -> list[tuple[str, str]]:
 
 def _convergence(material: Material) -> list[tuple[str, str]]:
     """The score that picked the best epoch was still rising when the epochs ran out."""
-    scores = _column(material.history, "val/selection_score")
+    name = material.params.get("training.early_stopping", "val/selection_score")
+    scores = _column(material.history, name) * (-1 if lower_is_better(name) else 1)
     if collapse(material) or not len(scores) or material.metrics.get("stopped_early"):
         return []
     if material.best_epoch < len(scores) - len(scores) // 10:
@@ -128,8 +130,9 @@ def _convergence(material: Material) -> list[tuple[str, str]]:
     gained = scores.max() - before
     if gained < STILL_RISING:
         return []
+    spelled = "the validation score" if name == "val/selection_score" else name
     how = f"gained {gained:.3f} in its last quarter" if math.isfinite(gained) else "had one epoch only"
-    return [("not_converged", f"not converged: the validation score {how} of {len(scores)} epochs, and was rising")]
+    return [("not_converged", f"not converged: {spelled} {how} of {len(scores)} epochs, and was rising")]
 
 
 def _rate_steps(material: Material) -> list[tuple[str, str]]:

@@ -29,8 +29,6 @@ class Material:
     params: Mapping[str, str]
     """Without `config/`."""
     metrics: Mapping[str, float]
-    weights: str
-    tags: Mapping[str, str]
 
     @property
     def settings(self) -> dict[str, str]:

@@ -10,7 +10,6 @@ from emotion_mlflow.comparison.classes import class_rows
 from emotion_mlflow.comparison.diagnosis import rate_steps
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import NO_WINNER, Better, Cell, Row
-from emotion_mlflow.labels import TASKS
 from emotion_mlflow.metrics.paired import Estimate, Paired
 from emotion_mlflow.metrics.suite import lower_is_better
 
@@ -55,6 +54,8 @@ EFFICIENCY_ROWS = (
     ),
     ("parameters", "cost/parameters", "Parameters"),
 )
+DIRECTIONS: Mapping[str, Better] = {"epochs": "", "best_epoch": "", "images_per_second_batch32": "higher"}
+"""Of what is neither better nor worse, or better the more; of every other cost less is better."""
 COST_ROWS = (
     ("latency_ms", "cost/latency_ms", "Latency of one picture (ms, {median} {latency}{quartiles})"),
     (
@@ -190,7 +191,7 @@ def _metric_rows(
             metric=metric,
             label=label.format_map(told),
             values=_cells(used, logged),
-            better="higher" if "per_second" in metric else "lower",
+            better=DIRECTIONS.get(metric, "lower"),
             published=published.FIGURES.get(metric, {}),
         )
         for metric, logged, label in listed
@@ -260,8 +261,3 @@ def _last(material: Material, name: str) -> float | None:
 
 def _plain(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def tasks_of(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The tasks that some row speaks of, in the fixed order."""
-    return tuple(task for task in TASKS if any(row.task == task for row in rows))

@@ -18,7 +18,7 @@ import pandas as pd
 
 from emotion_mlflow import cache
 from emotion_mlflow.comparison.assemble import assemble
-from emotion_mlflow.comparison.choice import Candidate, best_validated, candidate, choose
+from emotion_mlflow.comparison.choice import Candidate, Choice, best_validated, candidate, choose
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import Comparison
 from emotion_mlflow.config import AUTO, SHOW_FACES, DataConfig
@@ -99,11 +99,14 @@ class CompareOutcome:
 
 
 def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
-    """Compares, writes the report to `out`, logs it to a `comparison` run, moves `@<backbone>` on the default query."""
+    """Compares, writes the report to `out`, logs it to a `comparison` run, moves `@<backbone>` on the default query.
+
+    An alias never goes back: it stays where a backbone's newer versions were scored on other faces or tasks.
+    """
     request.check()
     uri = runs.connect(request.tracking_uri)
     reporter.stage("asking the registry")
-    sides, other_groups, notes = _sides(request)
+    sides, choice, notes = _sides(request)
     reporter.stage("fetching predictions")
     materials = _materials(sides, reporter)
     reporter.stage("testing the differences")
@@ -111,7 +114,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
         materials,
         repeats=_repeats(),
         notes=notes,
-        other_groups=other_groups,
+        other_groups=choice.other_groups if choice else (),
         drawn=_drawn(materials),
         command=request.command,
         now=datetime.datetime.now(datetime.UTC),
@@ -127,8 +130,10 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
         run.log_folder(request.out)
         run.log_scores(_differences(comparison))
         _link(run, sides, comparison)
-        if request.is_default:
+        if request.is_default and choice:
             for backbone, versions in sides.items():
+                if backbone in choice.older:
+                    continue
                 best = best_validated([named.candidate for named in versions])
                 registry.point(request.model_name, backbone, str(best.number))
     return CompareOutcome(
@@ -150,12 +155,12 @@ class _Named:
 _Sides = Mapping[str, Sequence[_Named]]
 
 
-def _sides(request: CompareRequest) -> tuple[_Sides, tuple[str, ...], list[str]]:
-    """Side -> versions, the other groups, and what must be said of the choice."""
+def _sides(request: CompareRequest) -> tuple[_Sides, Choice | None, list[str]]:
+    """Side -> versions, how the registry's were chosen, and what must be said of that."""
     if request.models:
         named = {spec: [_named(spec)] for spec in request.models}
         _require_different(named)
-        return named, (), []
+        return named, None, []
     read = [(_candidate(version), version) for version in registry.versions(request.model_name)]
     known = {one.name: _Named(candidate=one, version=version) for one, version in read if one}
     foreign = len(read) - len(known)
@@ -169,10 +174,11 @@ def _sides(request: CompareRequest) -> tuple[_Sides, tuple[str, ...], list[str]]
         score=None if request.metric == AUTO else lambda one: _scored_by(one, request.metric),
         flags=_flags,
     )
-    sides = {
-        name: [replace(known[one.name], candidate=one) for one in versions] for name, versions in choice.sides.items()
-    }
-    return sides, choice.other_groups, notes
+    sides = {name: [known[one.name] for one in versions] for name, versions in choice.sides.items()}
+    if request.is_default:
+        for name in choice.older:
+            notes.append(f"@{name} is left where it is: newer versions of {name} were scored on other faces or tasks")
+    return sides, choice, notes
 
 
 def _candidate(version: registry.Version) -> Candidate | None:
@@ -250,8 +256,6 @@ def _material(one: Candidate) -> Material:
         history=history,
         params=run.params,
         metrics=run.metrics,
-        weights=run.params.get("weights", "unknown"),
-        tags=run.tags,
     )
 
 

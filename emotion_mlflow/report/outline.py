@@ -1,5 +1,6 @@
 """A comparison as tables of words, in the order every form shows them. Used by report only."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,6 @@ class Line:
     label: str
     direction: str
     """`higher is better`, `lower is better`, or empty."""
-    primary: bool
     values: tuple[Shown, ...]
     """In the order of the sides."""
     difference: Shown
@@ -93,6 +93,10 @@ def block(title: str, rows: Sequence[Row]) -> Block:
     )
 
 
+def _selection(side: Side) -> str:
+    return f"{side.selection_score:.3f}" if math.isfinite(side.selection_score) else "not known"
+
+
 def facts(comparison: Comparison) -> tuple[Fact, ...]:
     """What is compared: each side's origin, then every setting that is not the same."""
     known = [
@@ -103,7 +107,7 @@ def facts(comparison: Comparison) -> tuple[Fact, ...]:
             ("Versions", False, lambda side: ", ".join(side.versions)),
             ("Seeds", True, lambda side: ", ".join(map(str, side.seeds))),
             ("Figures come from", True, _used),
-            ("Selection score (validation)", False, lambda side: f"{side.selection_score:.3f}"),
+            ("Selection score (validation)", False, _selection),
             ("Chosen on test faces", True, lambda side: "yes" if side.selected_on_test else "no"),
             ("Starting weights", True, lambda side: f"{side.weights} ({side.weights_kind})"),
             ("Digest of the weights", True, lambda side: side.weights_digest[:DIGEST_LETTERS]),
@@ -138,7 +142,6 @@ def _line(row: Row, published: Sequence[str], mixed: bool) -> Line:
     return Line(
         label=wording.title(row, mixed=mixed),
         direction=f"{row.better} is better" if row.better else "",
-        primary=row.primary,
         values=tuple(_shown(row, cell, decided and name == row.winner) for name, cell in row.values.items()),
         difference=Shown(
             text=wording.difference(row), bounds=wording.bounds(row, row.low, row.high, signed=True), key=row.difference

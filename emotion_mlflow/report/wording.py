@@ -120,17 +120,25 @@ def method(comparison: Comparison) -> tuple[str, ...]:
             "One test serves every metric. The bootstrap has to agree: of its p-value (the difference over its "
             "bootstrap standard error) and the permutations' the larger one counts."
         )
+    sides = "Both" if len(comparison.sides) == 2 else "All"
+    on_test = any(side.selected_on_test for side in comparison.sides)
+    by_hand = any(side.name != side.backbone for side in comparison.sides)
+    chosen = "Versions were named by hand." if by_hand else "Configurations were chosen by their validation score."
+    if on_test:
+        chosen += " Validation faces were the test faces, as published, so that these scores are too good."
+    elif not by_hand:
+        chosen = "Configurations were chosen by their validation score, never by a figure on test faces."
     return (
-        f"Both sides answered the same {comparison.faces:,} test faces, and every figure is computed from those stored "
-        f"answers, paired by face; no model was run again. {intervals} Those of the F1 of single expressions come from "
-        f"a bootstrap of {min(comparison.resamples, CLASS_RESAMPLES):,} resamples. Figures on validation faces have no "
-        "interval and no test: epochs and configurations were chosen by them.",
+        f"{sides} sides answered the same {comparison.faces:,} test faces, and every figure is computed from those "
+        f"stored answers, paired by face; no model was run again. {intervals} Those of the F1 of single expressions "
+        f"come from a bootstrap of {min(comparison.resamples, CLASS_RESAMPLES):,} resamples. Figures on validation "
+        "faces have no interval and no test: epochs were chosen by them.",
         test,
         f"The {primary} primary rows were declared in advance, and their p-values are corrected by Holm's method, so "
         "that the chance of naming any winner where there is no difference is at most 5 %. Only a primary row can name "
         "a winner; all other rows describe.",
-        "Configurations were chosen by their validation score, never by a figure on test faces. The published figures "
-        "were measured on other data: they are shown for orientation and take part in no test.",
+        f"{chosen} The published figures were measured on other data: they are shown for orientation and take part in "
+        "no test.",
         "Definitions, sources and the simulations that check these tests: docs/METRICS.md.",
     )
 

@@ -77,8 +77,6 @@ def material(version):
             history=short_history() if history is None else history,
             params={"recipe": "probe", "training.schedule": "none", "weights": "none", **(params or {})},
             metrics=logged | (metrics or {}),
-            weights="none",
-            tags={},
         )
 
     return make

@@ -117,3 +117,12 @@ def test_a_winner_is_recommended_with_its_figures_and_a_p_that_is_never_zero(mat
 def test_where_nothing_separates_them_the_figure_says_how_much_was_tested(material, p, figure):
     one = row("ccc", (0.5, 0.5), task="valence", primary=True, p_corrected=p, winner=NO_WINNER if p else None)
     assert advise([one], sides(material))[-1].figure == figure
+
+
+def test_of_three_sides_it_is_said_that_none_beats_every_other_one(material):
+    one = row("ccc", (0.8, 0.8), task="valence", primary=True, p_corrected=1.0, winner=NO_WINNER)
+    three = {**sides(material), "third": [material(9, "mobilenetv3small")]}
+    told = advise([one], three)[-1]
+    assert told.kind == "none"
+    assert told.text.startswith("None of ")
+    assert "is better than every other one" in told.text

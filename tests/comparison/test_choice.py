@@ -37,6 +37,18 @@ def test_the_newest_group_that_holds_every_backbone_is_taken(version):
     assert names(choice) == {"resnet50": ["emotion/1"], "efficientnetb0": ["emotion/2"]}
 
 
+def test_a_backbone_whose_newer_versions_are_in_another_group_is_named(version):
+    known = [version(1, "resnet50"), version(2, "efficientnetb0"), version(3, "resnet50", test_digest="bbbb")]
+    assert choose(known, backbones=BOTH).older == ("resnet50",)
+    assert choose(known[:2], backbones=BOTH).older == ()
+
+
+def test_versions_of_another_recipe_chosen_on_the_test_faces_are_not_called_published(version):
+    cheat = [version(n, name, selected_on_test=True) for n, name in enumerate(BOTH, 1)]
+    with pytest.raises(ModelError, match="got none of resnet50, efficientnetb0 "):
+        choose(cheat, backbones=BOTH)
+
+
 def test_a_group_without_an_asked_backbone_is_listed_without_a_flag(version):
     known = [version(1, "resnet50"), version(2, "efficientnetb0"), version(3, "resnet50", test_digest="bbbb")]
     (line,) = choose(known, backbones=BOTH).other_groups

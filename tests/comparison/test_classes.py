@@ -46,6 +46,12 @@ def test_a_class_that_is_neither_true_nor_answered_has_no_figure(four):
     assert found["f1_sad"].values["a"].bounds is None
 
 
+def test_a_class_without_a_face_has_no_figure_though_it_was_answered(four):
+    found = rows({"a": [four(0, 2, 1, 5)], "b": [four(0, 0, 1, 5)]})
+    assert found["f1_sad"].label == "F1 of sad (0 faces)"
+    assert (found["f1_sad"].values["a"].value, found["f1_sad"].difference) == (None, None)
+
+
 def test_of_three_sides_no_difference_is_told(four):
     one = four(0, 0, 1, 5)
     assert rows({"a": [one], "b": [one], "c": [one]})["f1_happy"].between is None

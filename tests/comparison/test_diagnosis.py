@@ -84,6 +84,16 @@ def test_a_score_that_still_rose_is_called_not_converged(material, history):
     assert "not_converged" in kinds(one)
 
 
+def test_convergence_is_judged_by_the_column_that_picked_the_epoch(material, history):
+    columns = {"val/selection_score": [0.3, 0.4, 0.5], "val/loss": [1.5, 1.2, 0.9]}
+    params = {"training.early_stopping": "val/loss"}
+    one = material(1, "resnet50", history=history(**columns), metrics={"best_epoch": 3}, params=params)
+    assert "not converged: val/loss gained 0.300 in its last quarter of 3 epochs" in texts(one)
+    columns["val/loss"] = [1.5, 0.9, 0.9]
+    level = material(1, "resnet50", history=history(**columns), metrics={"best_epoch": 3}, params=params)
+    assert "not_converged" not in kinds(level)
+
+
 def test_an_early_stop_names_what_it_watched(material):
     params = {"training.early_stopping": "val/expression/accuracy", "training.patience": "10"}
     one = material(1, "resnet50", metrics={"stopped_early": 1.0}, params=params)

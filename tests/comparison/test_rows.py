@@ -48,3 +48,10 @@ def test_figures_on_test_faces_have_intervals_and_those_of_one_version_elsewhere
 def test_what_a_version_did_not_log_leaves_its_side_empty(compared):
     comparison = compared(1, 1)
     assert comparison.row("images_per_second_batch32") is None  # nobody logged it
+
+
+def test_epochs_are_neither_better_nor_worse(compared):
+    found = compared(1, 1)
+    listed = {row.metric: row.better for row in found.rows}
+    assert (listed["epochs"], listed["best_epoch"], listed["latency_ms"]) == ("", "", "lower")
+    assert listed["images_per_second_batch32"] == "higher"

@@ -181,6 +181,17 @@ def test_the_default_query_points_the_aliases_at_the_best_validated_version(add,
     assert aliases(store) == {"resnet50": "1", "efficientnetb0": "3"}
 
 
+def test_an_alias_never_goes_back_to_faces_of_an_older_comparison(add, store, tmp_path, capsys):
+    add("resnet50")
+    add("mobilenetv3small")
+    add("resnet50", digest="bbbb2222")
+    add("efficientnetb0", digest="bbbb2222")
+    compare(asked(store, tmp_path), PlainReporter())
+    compare(asked(store, tmp_path, backbones=("resnet50", "mobilenetv3small")), PlainReporter())
+    assert aliases(store) == {"resnet50": "3", "efficientnetb0": "4", "mobilenetv3small": "2"}
+    assert "@resnet50 is left where it is" in (tmp_path / "out" / "report.md").read_text()
+
+
 @pytest.mark.parametrize(
     "changes",
     [

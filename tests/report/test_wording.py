@@ -74,6 +74,23 @@ def test_the_method_says_where_intervals_and_p_come_from(make_comparison):
         assert "Figures on validation faces have no interval" in said
 
 
+def test_the_method_says_how_versions_and_epochs_were_chosen(make_comparison):
+    chosen = make_comparison(seeds=1)
+    on_test = dataclasses.replace(
+        chosen, sides=tuple(dataclasses.replace(side, selected_on_test=True) for side in chosen.sides)
+    )
+    named = dataclasses.replace(
+        chosen, sides=tuple(dataclasses.replace(side, name=f"emotion/{side.name}") for side in chosen.sides)
+    )
+    three = dataclasses.replace(chosen, sides=(*chosen.sides, chosen.sides[0]))
+    assert "never by a figure on test faces" in " ".join(wording.method(chosen))
+    assert "Validation faces were the test faces" in " ".join(wording.method(on_test))
+    assert "never by a figure on test faces" not in " ".join(wording.method(on_test))
+    assert "Versions were named by hand." in " ".join(wording.method(named))
+    assert wording.method(chosen)[0].startswith("Both sides answered")
+    assert wording.method(three)[0].startswith("All sides answered")
+
+
 def test_what_steers_a_terminal_is_written_as_its_escape():
     assert wording.plain("a\x1b[31mb\nc\u202e") == "a\\x1b[31mb c\\u202e"
 
