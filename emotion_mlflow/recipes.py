@@ -96,9 +96,9 @@ def probe(backbone: str) -> RunConfig:
     """The backbone frozen, heads trained on its cached features of each face and its mirror image.
 
     Command: `emotion-mlflow train --recipe probe --backbone resnet50 --data FOLDER --weights FILE`.
-    7 minutes on two cores (features 130 s, kept for later runs, and heads 16 s where nothing else ran; see
-    docs/PERFORMANCE.md): test accuracy .64 (ResNet50 file) and .47 (EfficientNetB0 file) on 8,433 real faces, runs of
-    2026-11-27 in docs/RESULTS.md, three seeds each.
+    Features take 134 s (ResNet50) and 58 s (EfficientNetB0) on two cores, kept for later runs, and heads 6 s (see
+    docs/PERFORMANCE.md): test accuracy .65 (ResNet50 file) and .46 (EfficientNetB0 file) on 8,433 real faces, runs of
+    2026-11-28 in docs/RESULTS.md, three seeds each.
     """
     start = improved(backbone)
     return replace(
