@@ -96,8 +96,8 @@ def probe(backbone: str) -> RunConfig:
     """The backbone frozen, heads trained on its cached features of each face and its mirror image.
 
     Command: `emotion-mlflow train --recipe probe --backbone resnet50 --data FOLDER --weights FILE`.
-    Features take 134 s (ResNet50) and 58 s (EfficientNetB0) on two cores, kept for later runs, and heads 6 s (see
-    docs/PERFORMANCE.md): test accuracy .65 (ResNet50 file) and .46 (EfficientNetB0 file) on 8,433 real faces, runs of
+    3 minutes on two cores: features 134 s (ResNet50) or 58 s (EfficientNetB0), kept for later runs, and heads 6 s (see
+    docs/PERFORMANCE.md). Test accuracy .65 (ResNet50 file) and .46 (EfficientNetB0 file) on 8,433 real faces, runs of
     2026-11-28 in docs/RESULTS.md, three seeds each.
     """
     start = improved(backbone)
