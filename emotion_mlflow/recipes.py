@@ -97,7 +97,7 @@ def probe(backbone: str) -> RunConfig:
 
     Command: `emotion-mlflow train --recipe probe --backbone resnet50 --data FOLDER --weights FILE`.
     3 minutes on two cores: features 134 s (ResNet50) or 58 s (EfficientNetB0), kept for later runs, and heads 6 s (see
-    docs/PERFORMANCE.md). Test accuracy .65 (ResNet50 file) and .46 (EfficientNetB0 file) on 8,433 real faces, runs of
+    docs/PERFORMANCE.md); test accuracy .65 (ResNet50 file) and .46 (EfficientNetB0 file) on 8,433 real faces, runs of
     2026-11-28 in docs/RESULTS.md, three seeds each.
     """
     start = improved(backbone)
