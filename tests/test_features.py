@@ -169,6 +169,14 @@ def test_features_that_could_not_be_kept_leave_no_half_file(parts, tmp_path, mon
     assert list((tmp_path / "features").rglob("*.part")) == []
 
 
+def test_a_damaged_list_of_faces_is_passed_over_and_said(parts, tmp_path, caplog):
+    first = compute(parts, tmp_path)
+    (file,) = files(tmp_path)
+    file.with_suffix(".txt").write_bytes(b"\xff\xfe")
+    np.testing.assert_array_equal(compute(parts, tmp_path), first)
+    assert "are damaged: they are computed again" in caplog.text
+
+
 def correlated(rows, width):
     rng = np.random.default_rng(3)
     mixing = rng.normal(size=(width, width)) * np.linspace(0.1, 2, width)

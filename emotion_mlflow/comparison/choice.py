@@ -45,8 +45,6 @@ class Choice:
     """Backbone -> its versions, one a seed, in order of `rng_seed`: an order that no score decides."""
     other_groups: tuple[str, ...]
     """One line each, with the flag that picks it."""
-    older: tuple[str, ...] = ()
-    """Backbones that have newer versions in another group."""
 
 
 def candidate(*, name: str, number: int, run_id: str, tags: Mapping[str, str]) -> Candidate | None:
@@ -101,9 +99,7 @@ def choose(
         if held.issuperset(backbones):
             others = tuple(_line(group, groups[group], backbones) for group in groups if group != key)
             sides = {name: _configuration(groups[key], name, score) for name in backbones}
-            newest = {name: next(group for group in groups if _holds(groups[group], name)) for name in backbones}
-            older = tuple(name for name, group in newest.items() if group != key)
-            return Choice(sides=sides, other_groups=others, older=older)
+            return Choice(sides=sides, other_groups=others)
     if test_digest and groups and not asked:
         there = ", ".join(_flag(key) for key in groups)
         raise ModelError(f"the digest of test faces that were scored ({there})", got=test_digest, where="--test-digest")
@@ -113,10 +109,6 @@ def choose(
 def best_validated(versions: Sequence[Candidate]) -> Candidate:
     """The one that an alias stands for; of equals the oldest."""
     return max(versions, key=lambda one: (one.selection_score, -one.number))
-
-
-def _holds(group: Sequence[Candidate], backbone: str) -> bool:
-    return any(one.backbone == backbone for one in group)
 
 
 def _takes_part(one: Candidate, recipe: str) -> bool:

@@ -18,7 +18,7 @@ import pandas as pd
 
 from emotion_mlflow import cache
 from emotion_mlflow.comparison.assemble import assemble
-from emotion_mlflow.comparison.choice import Candidate, Choice, best_validated, candidate, choose
+from emotion_mlflow.comparison.choice import Candidate, best_validated, candidate, choose
 from emotion_mlflow.comparison.material import Material
 from emotion_mlflow.comparison.values import Comparison
 from emotion_mlflow.config import AUTO, SHOW_FACES, DataConfig
@@ -101,12 +101,18 @@ class CompareOutcome:
 def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
     """Compares, writes the report to `out`, logs it to a `comparison` run, moves `@<backbone>` on the default query.
 
-    An alias never goes back: it stays where a backbone's newer versions were scored on other faces or tasks.
+    An alias never goes back: it stays at a newer version that was scored on other faces or for other tasks.
     """
     request.check()
     uri = runs.connect(request.tracking_uri)
     reporter.stage("asking the registry")
-    sides, choice, notes = _sides(request)
+    sides, other_groups, notes = _sides(request)
+    followed = _followed(request, sides) if request.is_default else {}
+    notes += [
+        f"@{name} stays where it is, at a newer version that was scored on other faces or for other tasks"
+        for name, number in followed.items()
+        if not number
+    ]
     reporter.stage("fetching predictions")
     materials = _materials(sides, reporter)
     reporter.stage("testing the differences")
@@ -114,7 +120,7 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
         materials,
         repeats=_repeats(),
         notes=notes,
-        other_groups=choice.other_groups if choice else (),
+        other_groups=other_groups,
         drawn=_drawn(materials),
         command=request.command,
         now=datetime.datetime.now(datetime.UTC),
@@ -130,12 +136,9 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
         run.log_folder(request.out)
         run.log_scores(_differences(comparison))
         _link(run, sides, comparison)
-        if request.is_default and choice:
-            for backbone, versions in sides.items():
-                if backbone in choice.older:
-                    continue
-                best = best_validated([named.candidate for named in versions])
-                registry.point(request.model_name, backbone, str(best.number))
+        for backbone, number in followed.items():
+            if number:
+                registry.point(request.model_name, backbone, number)
     return CompareOutcome(
         run_id=run.run_id,
         comparison=comparison,
@@ -155,12 +158,12 @@ class _Named:
 _Sides = Mapping[str, Sequence[_Named]]
 
 
-def _sides(request: CompareRequest) -> tuple[_Sides, Choice | None, list[str]]:
-    """Side -> versions, how the registry's were chosen, and what must be said of that."""
+def _sides(request: CompareRequest) -> tuple[_Sides, tuple[str, ...], list[str]]:
+    """Side -> versions, the other groups, and what must be said of the choice."""
     if request.models:
         named = {spec: [_named(spec)] for spec in request.models}
         _require_different(named)
-        return named, None, []
+        return named, (), []
     read = [(_candidate(version), version) for version in registry.versions(request.model_name)]
     known = {one.name: _Named(candidate=one, version=version) for one, version in read if one}
     foreign = len(read) - len(known)
@@ -175,10 +178,21 @@ def _sides(request: CompareRequest) -> tuple[_Sides, Choice | None, list[str]]:
         flags=_flags,
     )
     sides = {name: [known[one.name] for one in versions] for name, versions in choice.sides.items()}
-    if request.is_default:
-        for name in choice.older:
-            notes.append(f"@{name} is left where it is: newer versions of {name} were scored on other faces or tasks")
-    return sides, choice, notes
+    return sides, choice.other_groups, notes
+
+
+def _followed(request: CompareRequest, sides: _Sides) -> dict[str, str]:
+    """Backbone -> number of the version that its alias goes to; "" where it stays."""
+    found = {}
+    for backbone, versions in sides.items():
+        best = best_validated([named.candidate for named in versions])
+        try:
+            now = _candidate(registry.find(f"models:/{request.model_name}@{backbone}"))
+        except ModelError:
+            now = None
+        stays = now is not None and now.group != best.group and now.number > best.number
+        found[backbone] = "" if stays else str(best.number)
+    return found
 
 
 def _candidate(version: registry.Version) -> Candidate | None:

@@ -37,12 +37,6 @@ def test_the_newest_group_that_holds_every_backbone_is_taken(version):
     assert names(choice) == {"resnet50": ["emotion/1"], "efficientnetb0": ["emotion/2"]}
 
 
-def test_a_backbone_whose_newer_versions_are_in_another_group_is_named(version):
-    known = [version(1, "resnet50"), version(2, "efficientnetb0"), version(3, "resnet50", test_digest="bbbb")]
-    assert choose(known, backbones=BOTH).older == ("resnet50",)
-    assert choose(known[:2], backbones=BOTH).older == ()
-
-
 def test_versions_of_another_recipe_chosen_on_the_test_faces_are_not_called_published(version):
     cheat = [version(n, name, selected_on_test=True) for n, name in enumerate(BOTH, 1)]
     with pytest.raises(ModelError, match="got none of resnet50, efficientnetb0 "):

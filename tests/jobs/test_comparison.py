@@ -189,7 +189,7 @@ def test_an_alias_never_goes_back_to_faces_of_an_older_comparison(add, store, tm
     compare(asked(store, tmp_path), PlainReporter())
     compare(asked(store, tmp_path, backbones=("resnet50", "mobilenetv3small")), PlainReporter())
     assert aliases(store) == {"resnet50": "3", "efficientnetb0": "4", "mobilenetv3small": "2"}
-    assert "@resnet50 is left where it is" in (tmp_path / "out" / "report.md").read_text()
+    assert "@resnet50 stays where it is" in (tmp_path / "out" / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
