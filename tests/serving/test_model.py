@@ -45,9 +45,7 @@ def saved(tmp_path_factory):
     parts.features(np.random.default_rng(1).uniform(0, 255, (16, SIZE, SIZE, 3)), training=True)
     assert norm_layers(parts.trunk.network)
     offsets = parts.heads.get_layer("landmark_offsets")
-    offsets.set_weights(
-        [np.zeros_like(array) for array in offsets.get_weights()]
-    )  # so that it knows the mean shape alone
+    offsets.set_weights([array / 100 for array in offsets.get_weights()])  # so that it hardly leaves the mean shape
     folder = tmp_path_factory.mktemp("saved")
     network, card = folder / "network.keras", folder / "card.json"
     parts.answering().save(network)
@@ -198,12 +196,12 @@ def test_an_answer_has_name_probabilities_affect_and_landmarks_in_the_picture_s_
     assert list(small["probabilities"]) == list(EXPRESSIONS)
     assert sum(small["probabilities"].values()) == pytest.approx(1, abs=1e-5)
     assert np.shape(small["landmarks"]) == (POINTS, 2)
-    # the same shares of 32 x 32 and of 40 x 30 pixels: the mean shape is all that this model knows
+    # the same shares of 32 x 32 and of 40 x 30 pixels: the mean shape is nearly all that this model knows
     shares = [
         (np.array(answer["landmarks"]) + PIXEL_CENTRE) / size for answer, size in ((small, [32, 32]), (large, [40, 30]))
     ]
-    np.testing.assert_allclose(shares[0], np.linspace(0.2, 0.8, 10).reshape(5, 2), atol=1e-4)
-    np.testing.assert_allclose(shares[1], np.linspace(0.2, 0.8, 10).reshape(5, 2), atol=1e-4)
+    np.testing.assert_allclose(shares[0], np.linspace(0.2, 0.8, 10).reshape(5, 2), atol=2e-3)
+    np.testing.assert_allclose(shares[1], np.linspace(0.2, 0.8, 10).reshape(5, 2), atol=2e-3)
 
 
 def test_no_pictures_have_no_answers(model):
