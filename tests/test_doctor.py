@@ -10,6 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from emotion_mlflow import doctor
@@ -79,6 +80,7 @@ def test_a_database_that_another_process_holds_is_reported(tmp_path, monkeypatch
         pytest.param("sqlite:///:memory:", "fail", "in memory", id="named memory"),
         pytest.param("postgresql://me:secret@db/mlflow", "warn", "not postgresql", id="database server"),
         pytest.param("http://[half", "fail", "Invalid IPv6", id="broken address"),
+        pytest.param("http://me:secret@[half", "fail", "Invalid IPv6", id="broken address with a password"),
     ],
 )
 def test_other_stores_are_told_apart(uri, state, words):
@@ -244,6 +246,15 @@ def test_a_server_whose_artifacts_cannot_be_written_fails_and_no_run_is_left(cho
     with sqlite3.connect(tmp_path / "s.db") as stored:
         assert stored.execute("select lifecycle_stage from runs").fetchall() == [("deleted",)]
     stored.close()
+
+
+@pytest.mark.server
+def test_a_server_whose_experiment_of_doctor_s_was_deleted_gets_it_back(choosy_server, monkeypatch):
+    monkeypatch.setattr(doctor, "NETWORK_SECONDS", 60)
+    uri = f"http://localhost:{choosy_server}"
+    client = mlflow.MlflowClient(uri)
+    client.delete_experiment(client.create_experiment("emotion-mlflow-doctor"))
+    assert store(uri).state == "ok"
 
 
 @pytest.mark.server

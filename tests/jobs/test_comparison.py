@@ -216,6 +216,7 @@ def test_a_named_metric_of_the_validation_faces_picks_another_configuration(add,
     by_accuracy = compare(asked(store, tmp_path, metric="expression/accuracy"), PlainReporter())
     assert by_score.comparison.sides[0].versions == ("emotion/1",)
     assert by_accuracy.comparison.sides[0].versions == ("emotion/2",)
+    assert [one.comparison.sides[0].selection_score for one in (by_score, by_accuracy)] == [0.7, 0.6]
 
 
 def test_a_metric_that_is_better_when_lower_picks_the_lower_one(add, store, tmp_path):
