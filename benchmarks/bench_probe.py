@@ -143,10 +143,9 @@ def _probe(
 
     started = time.perf_counter()
     held_out = np.arange(len(manifest)) % 10 == 0
-    splits, features = [np.flatnonzero(~held_out), np.flatnonzero(held_out)], []
-    for rows in splits:
-        contents = manifest.table["content_hash"].to_numpy().astype(str)[rows]
-        features.append(compute_features(parts, pixels[rows], contents=contents, cache_dir=folder))
+    contents = manifest.table["content_hash"].to_numpy().astype(str)
+    splits = [np.flatnonzero(~held_out), np.flatnonzero(held_out)]
+    features = [compute_features(parts, pixels[rows], contents=contents[rows], cache_dir=folder) for rows in splits]
     examples = [
         Examples(inputs=inputs, truth=truth_arrays(manifest.rows(rows)), layout=manifest.layout)
         for rows, inputs in zip(splits, reduce_features(parts, *features), strict=True)

@@ -40,12 +40,11 @@ def trim(cache_dir: Path, *, limit_gb: float) -> int:
 
     Checkpoints of runs that may still go on stay, whatever the limit; what killed writes left always goes.
     """
-    removed = sum(_unlinked(part) for part in _left_over(cache_dir))
     excess = sum(sizes(cache_dir).values()) - limit_gb * 1e9
+    removed = sum(_unlinked(part) for part in _left_over(cache_dir))
     known = [place for name, pattern in TRIMMED.items() for place in (cache_dir / name).glob(pattern)]
     runs = [run for run in (cache_dir / "checkpoints").glob("*") if run.is_dir()]  # beside them lie locks of cells
     abandoned = [run for run in runs if time.time() - _last_used(run) > ABANDONED]
-    excess += removed
     for place in (*sorted(known, key=_last_used), *sorted(abandoned, key=_last_used)):
         if removed >= excess:
             break

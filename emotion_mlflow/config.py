@@ -85,8 +85,8 @@ class ModelConfig:
         _need(32 <= self.image_size <= 1024, "an image size of 32 to 1024 pixels", self.image_size, "image_size")
         object.__setattr__(self, "tasks", ordered)  # named in another order, it is the same configuration
         _need(self.components >= 0, "a number of at least 0", self.components, "model.components")
-        if self.train_backbone:
-            _need(not self.components, "0 where the backbone is trained", self.components, "model.components")
+        seen = self.components and self.train_backbone
+        _need(not seen, "0 where the backbone is trained", self.components, "model.components")
         _need(0 <= self.dropout < 1, "a share from 0 to below 1", self.dropout, "model.dropout")
         momentum = self.batch_norm_momentum
         _need(0 < momentum < 1, "a momentum between 0 and 1", momentum, "model.batch_norm_momentum")

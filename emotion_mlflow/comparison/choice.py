@@ -4,7 +4,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from emotion_mlflow.errors import ConfigError, ModelError
 from emotion_mlflow.recipes import VALIDATED_ON_TEST
@@ -125,17 +125,12 @@ def _configuration(
     for one in group:  # newest first
         if one.backbone == backbone:
             configurations[one.config_digest].setdefault(one.rng_seed, one)
-    if score is not None:
-        for seeds in configurations.values():
-            seeds.update({seed: replace(one, selection_score=score(one)) for seed, one in seeds.items()})
-
-    def mean(seeds: Mapping[int, Candidate]) -> float:
-        return statistics.fmean(one.selection_score for one in seeds.values())
-
-    best = max(configurations.values(), key=mean)
-    if score is not None and not math.isfinite(mean(best)):
+    asked = score or (lambda one: one.selection_score)
+    means = {digest: statistics.fmean(map(asked, seeds.values())) for digest, seeds in configurations.items()}
+    best = max(means, key=lambda digest: means[digest])
+    if score is not None and not math.isfinite(means[best]):
         raise ConfigError("a validation score as expression/accuracy", got=f"none of {backbone}", where="--metric")
-    return tuple(sorted(best.values(), key=lambda one: one.rng_seed))
+    return tuple(sorted(configurations[best].values(), key=lambda one: one.rng_seed))
 
 
 def _line(group: tuple[str, str], members: Sequence[Candidate], asked: Sequence[str]) -> str:

@@ -30,8 +30,7 @@ def csv_findings(folder: Folder, files: tuple[str, ...]) -> Findings:
     refused: list[Refusal] = []
     endings: set[str] = set()
     for file in files:
-        folder.files("")  # listed first: a table that changes while it is read is read again
-        rows = read_rows(folder.root / file, name=file, header=CSV_HEADER)
+        rows = read_rows(folder, file, header=CSV_HEADER)
         part = CSV_PARTS.get(file, "") if two_parts else ""
         refused += rows.refused
         endings |= suffixes(rows)

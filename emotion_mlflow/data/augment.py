@@ -36,6 +36,13 @@ def may_mirror(layout: LandmarkLayout, *, with_landmarks: bool) -> bool:
     return not with_landmarks or layout.mirror is not None
 
 
+def draw_mirrored(
+    rng: np.random.Generator, faces: int, *, config: AugmentConfig, layout: LandmarkLayout, with_landmarks: bool
+) -> np.ndarray:
+    """(N,) bool: none where landmarks are learnt and their mirror permutation is not known."""
+    return (rng.random(faces) < config.flip) & may_mirror(layout, with_landmarks=with_landmarks)
+
+
 def draw_changes(
     rng: np.random.Generator,
     faces: int,
@@ -44,11 +51,8 @@ def draw_changes(
     layout: LandmarkLayout,
     with_landmarks: bool,
 ) -> Changes:
-    """What an epoch does to each of `faces` pictures.
-
-    Faces are not mirrored where landmarks are learnt and their mirror permutation is not known.
-    """
-    mirrored = (rng.random(faces) < config.flip) & may_mirror(layout, with_landmarks=with_landmarks)
+    """What an epoch does to each of `faces` pictures."""
+    mirrored = draw_mirrored(rng, faces, config=config, layout=layout, with_landmarks=with_landmarks)
     angle = np.deg2rad(rng.uniform(-config.rotation, config.rotation, faces))
     scale = 1 + rng.uniform(-config.zoom, config.zoom, faces)
     shift = rng.uniform(-config.shift, config.shift, (faces, 2))
@@ -76,13 +80,6 @@ def move_landmarks(landmarks: np.ndarray, changes: Changes, *, layout: LandmarkL
             raise ValueError("expected a known mirror permutation for mirrored faces")
         moved[changes.mirrored] = moved[changes.mirrored][:, list(layout.mirror)]
     return moved.reshape(landmarks.shape).astype(np.float32)
-
-
-def mirror_landmarks(landmarks: np.ndarray, *, layout: LandmarkLayout) -> np.ndarray:
-    """(N, 2K) shares of the pictures -> those of their mirror images, left and right swapped; `layout` knows how."""
-    points = landmarks.reshape(len(landmarks), -1, 2)[:, list(layout.mirror or ())]
-    points[:, :, 0] = 1 - points[:, :, 0]
-    return points.reshape(landmarks.shape)
 
 
 def is_off(config: AugmentConfig) -> bool:

@@ -79,8 +79,15 @@ def epoch_batches(
 def feature_views(examples: Examples, *, tasks: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """(2N, F) features and the truth of each: of every face its own, then its mirror image's."""
     truth = {name: np.repeat(values, 2, axis=0) for name, values in examples.truth.items()}
-    if "landmarks" in tasks and examples.layout.mirror is not None:
-        truth["landmarks"][1::2] = augment.mirror_landmarks(examples.truth["landmarks"], layout=examples.layout)
+    if "landmarks" in tasks:
+        mirrored = augment.draw_changes(
+            np.random.default_rng(0),  # nothing is left to chance
+            len(examples),
+            config=AugmentConfig(flip=1.0),
+            layout=examples.layout,
+            with_landmarks=True,
+        )
+        truth["landmarks"][1::2] = augment.move_landmarks(examples.truth["landmarks"], mirrored, layout=examples.layout)
     return examples.inputs.reshape(2 * len(examples), -1), truth
 
 
@@ -98,8 +105,8 @@ def feature_rows(
     is turned or shifted.
     """
     order = rng.permutation(len(examples))
-    mirrored = rng.random(len(examples)) < config.flip
-    mirrored &= augment.may_mirror(examples.layout, with_landmarks="landmarks" in tasks)
+    learnt = "landmarks" in tasks
+    mirrored = augment.draw_mirrored(rng, len(examples), config=config, layout=examples.layout, with_landmarks=learnt)
     rows = (2 * order + mirrored).astype(np.int32)
     yield from np.array_split(rows, batch_count(len(examples), batch_size))
 

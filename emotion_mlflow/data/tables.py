@@ -57,8 +57,7 @@ class Rows:
 
 def table_findings(folder: Folder, file: str) -> Findings:
     """The faces of one table whose paths are relative to `folder`. DataError: a needed column is absent."""
-    folder.files(posixpath.dirname(file))  # listed first: a table that changes while it is read is read again
-    rows = read_rows(Path(folder.full(file)), name=file)
+    rows = read_rows(folder, file)
     splits, refused, two_parts = _splits(rows, file)
     faces = [
         row_face(rows, row, number=number, file=file, folder=folder, part=part, split=split)
@@ -74,12 +73,14 @@ def table_findings(folder: Folder, file: str) -> Findings:
     )
 
 
-def read_rows(path: Path, *, name: str, header: Sequence[str] | None = None) -> Rows:
-    """The table at `path`. `header` names the columns of a csv whose first row is no header."""
+def read_rows(folder: Folder, file: str, *, header: Sequence[str] | None = None) -> Rows:
+    """The table `file` of the folder. `header` names the columns of a csv whose first row is no header."""
+    folder.files(posixpath.dirname(file))  # listed before it is read: a table that changes meanwhile is read again
+    path = Path(folder.full(file))
     if path.suffix.lower() == ".parquet":
         columns, rows, refused = _parquet(path)
     else:
-        columns, rows, refused = _csv(path, name, header)
+        columns, rows, refused = _csv(path, file, header)
     places: dict[str, int] = {}
     for place, column in enumerate(columns):
         known = OTHER_NAMES.get(column, column)

@@ -107,11 +107,11 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
     uri = runs.connect(request.tracking_uri)
     reporter.stage("asking the registry")
     sides, other_groups, notes = _sides(request)
-    followed = _followed(request, sides) if request.is_default else {}
+    moved = _moved(request, sides) if request.is_default else {}
     notes += [
         f"@{name} stays where it is, at a newer version that was scored on other faces or for other tasks"
-        for name, number in followed.items()
-        if not number
+        for name in sides
+        if request.is_default and name not in moved
     ]
     reporter.stage("fetching predictions")
     materials = _materials(sides, reporter)
@@ -136,9 +136,8 @@ def compare(request: CompareRequest, reporter: Reporter) -> CompareOutcome:
         run.log_folder(request.out)
         run.log_scores(_differences(comparison))
         _link(run, sides, comparison)
-        for backbone, number in followed.items():
-            if number:
-                registry.point(request.model_name, backbone, number)
+        for backbone, number in moved.items():
+            registry.point(request.model_name, backbone, number)
     return CompareOutcome(
         run_id=run.run_id,
         comparison=comparison,
@@ -181,18 +180,18 @@ def _sides(request: CompareRequest) -> tuple[_Sides, tuple[str, ...], list[str]]
     return sides, choice.other_groups, notes
 
 
-def _followed(request: CompareRequest, sides: _Sides) -> dict[str, str]:
-    """Backbone -> number of the version that its alias goes to; "" where it stays."""
-    found = {}
+def _moved(request: CompareRequest, sides: _Sides) -> dict[str, str]:
+    """Backbone -> number of the version that its alias goes to, where it does not stay at a newer one."""
+    moved = {}
     for backbone, versions in sides.items():
         best = best_validated([named.candidate for named in versions])
         try:
             now = _candidate(registry.find(f"models:/{request.model_name}@{backbone}"))
         except ModelError:
             now = None
-        stays = now is not None and now.group != best.group and now.number > best.number
-        found[backbone] = "" if stays else str(best.number)
-    return found
+        if now is None or now.group == best.group or now.number < best.number:
+            moved[backbone] = str(best.number)
+    return moved
 
 
 def _candidate(version: registry.Version) -> Candidate | None:

@@ -195,10 +195,9 @@ class Work:
             inputs = [faces.pixels_of(split) for split in splits]
         else:
             inputs = list(reduce_features(parts, *(self._features(parts, faces, split) for split in splits)))
-        manifests = [faces.parts[split] for split in splits]
         return [
-            Examples(inputs=array, truth=truth_arrays(manifest), layout=manifest.layout)
-            for array, manifest in zip(inputs, manifests, strict=True)
+            Examples(inputs=array, truth=truth_arrays(faces.parts[split]), layout=faces.manifest.layout)
+            for split, array in zip(splits, inputs, strict=True)
         ]
 
     def _features(self, parts: Parts, faces: Faces, split: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from emotion_mlflow.plots.disagreement import disagreeing_faces
 from emotion_mlflow.plots.faces import FacesToShow
 from emotion_mlflow.plots.sides import (
     affect_planes,
+    averaged,
     confusion_matrices,
     landmark_curves,
     macro_curves,
@@ -134,8 +135,7 @@ def _expression(compared: Sequence[Compared]) -> Iterator[tuple[str, Picture]]:
     true = compared[0].answers.expression_true[known]
     sides = [(side.name, side.answers.pair("expression")[1][known]) for side in compared]
     yield "confusion_matrices", _confusion(true, sides)
-    faces = np.bincount(true, minlength=len(EXPRESSIONS))
-    averaged = f"the {int(((faces > 0) & (faces < len(true))).sum())} expressions that have faces"
+    classes = f"the {len(averaged(true))} expressions that have faces"
     roc, pr = (
         "; ".join(f"{name} {number(area(true, probabilities))}" for name, probabilities in sides)
         for area in (metrics.roc_auc, metrics.pr_auc)
@@ -144,9 +144,8 @@ def _expression(compared: Sequence[Compared]) -> Iterator[tuple[str, Picture]]:
         "roc_and_precision_recall",
         Picture(
             figure=macro_curves(true, sides),
-            alt=f"Mean one-against-rest curves of {averaged}. Area under ROC: {roc}. Area under "
-            f"precision-recall: {pr}.",
-            caption=f"ROC (left) and precision-recall (right), one against the rest: the mean over {averaged}.",
+            alt=f"Mean one-against-rest curves of {classes}. Area under ROC: {roc}. Area under precision-recall: {pr}.",
+            caption=f"ROC (left) and precision-recall (right), one against the rest: the mean over {classes}.",
         ),
     )
     errors = "; ".join(f"{name} {number(metrics.ece(true, probabilities))}" for name, probabilities in sides)

@@ -101,12 +101,17 @@ def confusion_matrices(true: np.ndarray, sides: Sequence[tuple[str, np.ndarray]]
     return figure
 
 
+def averaged(true: np.ndarray) -> list[int]:
+    """The classes that `macro_curves` are a mean over: those with faces, where there are others too."""
+    return [label for label in range(len(EXPRESSIONS)) if 0 < (true == label).sum() < len(true)]
+
+
 def macro_curves(true: np.ndarray, sides: Sequence[tuple[str, np.ndarray]]) -> Figure:
     """ROC and precision-recall, each the mean over the classes with faces. Arrays: probabilities (N, 8)."""
     figure = canvas(f"ROC and precision-recall, mean of the classes, n = {count(len(true), 'face')}", height=5.2)
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=":")
-    present = [label for label in range(len(EXPRESSIONS)) if 0 < (true == label).sum() < len(true)]
+    present = averaged(true)
     places = np.linspace(0, 1, 501)
     for place, (_, probabilities) in enumerate(sides):
         roc = [metrics.roc_curve(true, probabilities, label) for label in present]

@@ -121,13 +121,6 @@ def method(comparison: Comparison) -> tuple[str, ...]:
             "bootstrap standard error) and the permutations' the larger one counts."
         )
     sides = "Both" if len(comparison.sides) == 2 else "All"
-    on_test = any(side.selected_on_test for side in comparison.sides)
-    by_hand = any(side.name != side.backbone for side in comparison.sides)
-    chosen = "Versions were named by hand." if by_hand else "Configurations were chosen by their validation score."
-    if on_test:
-        chosen += " Validation faces were the test faces, as published, so that these scores are too good."
-    elif not by_hand:
-        chosen = "Configurations were chosen by their validation score, never by a figure on test faces."
     return (
         f"{sides} sides answered the same {comparison.faces:,} test faces, and every figure is computed from those "
         f"stored answers, paired by face; no model was run again. {intervals} Those of the F1 of single expressions "
@@ -137,10 +130,21 @@ def method(comparison: Comparison) -> tuple[str, ...]:
         f"The {primary} primary rows were declared in advance, and their p-values are corrected by Holm's method, so "
         "that the chance of naming any winner where there is no difference is at most 5 %. Only a primary row can name "
         "a winner; all other rows describe.",
-        f"{chosen} The published figures were measured on other data: they are shown for orientation and take part in "
-        "no test.",
+        f"{_chosen(comparison)} The published figures were measured on other data: they are shown for orientation and "
+        "take part in no test.",
         "Definitions, sources and the simulations that check these tests: docs/METRICS.md.",
     )
+
+
+def _chosen(comparison: Comparison) -> str:
+    """How versions and epochs were chosen."""
+    if any(side.name != side.backbone for side in comparison.sides):
+        by, never = "Versions were named by hand", ""
+    else:
+        by, never = "Configurations were chosen by their validation score", ", never by a figure on test faces"
+    if any(side.selected_on_test for side in comparison.sides):
+        return f"{by}. Validation faces were the test faces, as published, so that these scores are too good."
+    return f"{by}{never}."
 
 
 def subject(comparison: Comparison) -> str:

@@ -181,7 +181,7 @@ def test_the_default_query_points_the_aliases_at_the_best_validated_version(add,
     assert aliases(store) == {"resnet50": "1", "efficientnetb0": "3"}
 
 
-def test_an_alias_never_goes_back_to_faces_of_an_older_comparison(add, store, tmp_path, capsys):
+def test_an_alias_never_goes_back_to_faces_of_an_older_comparison(add, store, tmp_path):
     add("resnet50")
     add("mobilenetv3small")
     add("resnet50", digest="bbbb2222")
@@ -350,10 +350,10 @@ def test_faces_of_people_are_shown_as_allowed_and_never_larger_than_thumbnails(
 
 
 def test_another_picture_of_a_face_s_name_is_not_shown_under_its_answers(add, store, tmp_path, pictures, monkeypatch):
-    add("resnet50", right=0.9)
-    add("efficientnetb0", right=0.3)
     from emotion_mlflow.data.sets import open_set
 
+    add("resnet50", right=0.9)
+    add("efficientnetb0", right=0.3)
     compare(asked(store, tmp_path), PlainReporter())
     told = json.loads((tmp_path / "out" / "comparison.json").read_text())["disagreements"]
     changed = told[0]["face"]
